@@ -1,0 +1,27 @@
+//! Administration: the protocol between `store-admin` and a node, its client, and the documents it reads.
+
+mod client;
+mod copies;
+mod document;
+mod error;
+mod filter;
+mod operations;
+pub mod protocol;
+mod records;
+mod server;
+mod status;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use client::{AdminClient, Written};
+pub use document::{
+    ClusterStatus, CopyDigest, CopyState, CopyStatus, NodeRole, NodeState, NodeStatus, NotReadyStatus, TableInfo, TableSummary, TableVerdict,
+    VerifyReport,
+};
+pub use error::{AdminError, AdminErrorKind};
+pub(crate) use filter::RecordFilter;
+
+pub(crate) use copies::copy_table;
+pub(crate) use server::{AdminState, serve};
+pub(crate) use verify::digests;

@@ -1,0 +1,385 @@
+//! The administrative protocol: what `store-admin` asks a node and what the node answers.
+//!
+//! One request and one reply at a time, each a version byte followed by postcard. Work that takes long (a
+//! join, a table copy, a comparison of all copies) is an *operation*: its request answers at once with an id,
+//! and the client asks for [`Progress`](AdminRequest::Progress) until it is finished. So a broken connection
+//! loses sight of an operation and not the operation.
+//!
+//! Records travel as their encoded bytes. The client converts from and to JSON with the shape in
+//! [`TableInfo`], which lets it name the line and the field that are wrong; the node checks every record
+//! again.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tabularaft_schema::{CopyMode, NodeName, TableDef, TableId, TableName};
+
+use super::document::{ClusterStatus, TableInfo, TableSummary, VerifyReport};
+use super::error::AdminError;
+
+/// Version of the bytes made here; the first byte of every request and reply.
+///
+/// Within a version variants are only added at the end of an enum and structs stay as they are: postcard has
+/// no field names.
+///
+/// Persistent: add, never change or reuse.
+pub const ADMIN_VERSION: u8 = 1;
+
+/// Largest number of records in one page of a scan; a larger limit is cut to it.
+pub const PAGE_RECORDS_MAX: u32 = 10_000;
+
+/// A page ends after the record that reaches this many bytes, so a page is at most this plus one record.
+pub const PAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Largest number of records in one [`AdminRequest::PutMany`].
+pub const BATCH_RECORDS_MAX: usize = 10_000;
+
+/// What an administrator asks of a node.
+///
+/// Persistent: add, never change or reuse.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum AdminRequest {
+    /// How the cluster is. Answered with [`AdminReply::Status`] even when the node is not ready.
+    Status,
+    /// The asked node joins the cluster of `peer`. An operation that ends in [`Outcome::Joined`].
+    Join {
+        /// Address of any member, `host:port`.
+        peer: String,
+        /// What happens to the records the asked node has now.
+        on_local_data: OnLocalData,
+    },
+    /// The asked node leaves its cluster and serves alone. An operation that ends in [`Outcome::Done`].
+    Leave,
+    /// A node is taken out of the cluster, dead or alive. An operation that ends in [`Outcome::Done`].
+    Remove {
+        /// The node to remove.
+        name: NodeName,
+        /// Remove it although it runs and did not agree, or although the remaining voters would have no
+        /// majority.
+        force: bool,
+    },
+    /// All tables. Answered with [`AdminReply::Tables`].
+    TableList,
+    /// One table. Answered with [`AdminReply::Table`].
+    TableInfo {
+        /// Its name.
+        table: TableName,
+    },
+    /// A table is created; creating an identical one again is no error. Answered with
+    /// [`AdminReply::TableCreated`].
+    TableCreate {
+        /// Its definition.
+        def: TableDef,
+    },
+    /// A table and all its copies are deleted. Answered with [`AdminReply::Written`].
+    TableDrop {
+        /// Its name.
+        table: TableName,
+    },
+    /// All records of a table are deleted. Answered with [`AdminReply::Written`].
+    TableClear {
+        /// Its name.
+        table: TableName,
+    },
+    /// A node holds the table from now on, in this mode. An operation that ends in [`Outcome::Copied`].
+    CopyTable {
+        /// The table.
+        table: TableName,
+        /// The node that gets the copy, or whose copy changes its mode.
+        to: NodeName,
+        /// The node to copy from; any ready copy when absent.
+        from: Option<NodeName>,
+        /// The mode of the copy.
+        mode: CopyMode,
+    },
+    /// A node gives up its copy of a table. An operation that ends in [`Outcome::Done`].
+    DeleteCopy {
+        /// The table.
+        table: TableName,
+        /// The node that gives it up.
+        on: NodeName,
+    },
+    /// Records are written, all of them or none. Answered with [`AdminReply::Written`].
+    PutMany {
+        /// The table.
+        table: TableRef,
+        /// Encoded records, at most [`BATCH_RECORDS_MAX`].
+        records: Vec<Bytes>,
+    },
+    /// The record of a key, or a bag's records of it. Answered with [`AdminReply::Records`].
+    Get {
+        /// The table.
+        table: TableRef,
+        /// The encoded key.
+        key: Bytes,
+        /// How fresh the answer must be.
+        read: ReadMode,
+    },
+    /// All records of a key are deleted. Answered with [`AdminReply::Written`]; 0 records when there was
+    /// none.
+    Delete {
+        /// The table.
+        table: TableRef,
+        /// The encoded key.
+        key: Bytes,
+    },
+    /// The next page of a scan. Answered with [`AdminReply::Page`].
+    Scan(ScanRequest),
+    /// The copies of every table are compared at one log index. An operation that ends in
+    /// [`Outcome::Verified`].
+    Verify,
+    /// How far an operation is. Answered with [`AdminReply::Progress`].
+    Progress {
+        /// The operation.
+        operation: OperationId,
+    },
+}
+
+/// What a node answers.
+///
+/// Persistent: add, never change or reuse.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum AdminReply {
+    /// To [`AdminRequest::Status`].
+    Status(ClusterStatus),
+    /// To [`AdminRequest::TableList`], by name.
+    Tables(Vec<TableSummary>),
+    /// To [`AdminRequest::TableInfo`].
+    Table(TableInfo),
+    /// To [`AdminRequest::TableCreate`].
+    TableCreated {
+        /// Its id.
+        id: TableId,
+        /// False when an identical table was there already.
+        new: bool,
+    },
+    /// To requests that write: the change is committed and applied on the asked node.
+    Written {
+        /// Records written or deleted.
+        records: u64,
+        /// The log index of the (last) entry that holds the change.
+        log_index: u64,
+    },
+    /// To [`AdminRequest::Get`].
+    Records(Vec<Bytes>),
+    /// To [`AdminRequest::Scan`].
+    Page(Page),
+    /// To requests that start an operation.
+    Started(OperationId),
+    /// To [`AdminRequest::Progress`].
+    Progress(Progress),
+}
+
+/// A table by name and id. The id is never given to another table, so a table that was dropped and created
+/// anew with another shape while a client was at work answers "not found" instead of misread records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRef {
+    /// Its name, for messages.
+    pub name: TableName,
+    /// Its id, which decides.
+    pub id: TableId,
+}
+
+/// What happens to the records a node has when it joins a cluster.
+///
+/// Persistent: add, never change or reuse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnLocalData {
+    /// The join is refused and names the tables.
+    #[default]
+    Refuse,
+    /// They are written to files that `load` reads back.
+    Export,
+    /// They are discarded.
+    Discard,
+}
+
+/// How fresh a read must be.
+///
+/// Persistent: add, never change or reuse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadMode {
+    /// The state the asked node has applied.
+    #[default]
+    Local,
+    /// Everything acknowledged anywhere before the request.
+    Linearizable,
+}
+
+/// One page of a scan. Records come in the order of their encoded keys, those of one key in a bag in the
+/// order of their bytes, whichever way the copy stores them: scans of different nodes can be compared byte by
+/// byte.
+///
+/// A node MUST serve all pages of a scan from the view of the first one, or refuse a cursor whose view it no
+/// longer has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScanRequest {
+    /// The table.
+    pub table: TableRef,
+    /// First key, included; encoded.
+    pub from: Option<Bytes>,
+    /// Last key, excluded; encoded.
+    pub to: Option<Bytes>,
+    /// Only keys whose encoding starts so.
+    pub prefix: Option<Bytes>,
+    /// Only records that pass all of these.
+    pub filters: Vec<FieldFilter>,
+    /// From the last key to the first.
+    pub reverse: bool,
+    /// Records wanted in this page, at most [`PAGE_RECORDS_MAX`].
+    pub limit: u32,
+    /// Where the page before ended; absent for the first.
+    pub after: Option<Cursor>,
+    /// How fresh the view of the first page must be.
+    pub read: ReadMode,
+}
+
+/// A condition on one field of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldFilter {
+    /// Name of the field.
+    pub field: String,
+    /// The value it must equal, as JSON text.
+    pub equals: String,
+}
+
+/// Where a page ended. Its bytes mean something only to the node that made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor(pub Bytes);
+
+/// Records of a scan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// Encoded records. May be empty although `next` is present, when a filter let nothing pass.
+    pub records: Vec<Bytes>,
+    /// Where to go on; absent after the last page.
+    pub next: Option<Cursor>,
+    /// The log index of the view the page was read from; the same for all pages of a scan.
+    pub log_index: u64,
+}
+
+/// An operation on the asked node. Ids are not reused while the node runs; a finished operation is remembered
+/// for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OperationId(pub u64);
+
+/// How far an operation is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What is being done, in a few words for a human.
+    pub phase: String,
+    /// Records done in this phase.
+    pub records_done: u64,
+    /// Records to do in this phase, if known. It may grow while writes go on.
+    pub records_total: Option<u64>,
+    /// Bytes done in this phase.
+    pub bytes_done: u64,
+    /// Bytes to do in this phase, if known.
+    pub bytes_total: Option<u64>,
+    /// Present when the operation has ended.
+    pub finished: Option<Result<Outcome, AdminError>>,
+}
+
+/// How an operation ended well.
+///
+/// Persistent: add, never change or reuse.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// There is nothing to tell.
+    Done,
+    /// Of [`AdminRequest::Join`].
+    Joined {
+        /// False when the peer was the node itself, so that nothing changed.
+        changed: bool,
+        /// Files on the joined node's machine to which its former records were exported.
+        exported: Vec<String>,
+    },
+    /// Of [`AdminRequest::CopyTable`].
+    Copied {
+        /// Records of the copy.
+        records: u64,
+        /// Bytes of its encoded records and keys.
+        bytes: u64,
+        /// The digest both copies had at one log index, in hexadecimal.
+        digest: String,
+        /// The node it was copied from, if records travelled.
+        from: Option<NodeName>,
+    },
+    /// Of [`AdminRequest::Verify`].
+    Verified(VerifyReport),
+}
+
+impl AdminRequest {
+    /// The bytes of this request.
+    pub fn encode(&self) -> Bytes {
+        encode(self)
+    }
+
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// [`Invalid`](super::AdminErrorKind::Invalid) when the bytes are of another version or no request.
+    pub fn decode(bytes: &[u8]) -> Result<Self, AdminError> {
+        decode(bytes, "request")
+    }
+
+    /// Whether asking twice is the same as asking once, so that a request whose reply was lost may be sent
+    /// again.
+    pub fn is_read(&self) -> bool {
+        matches!(
+            self,
+            Self::Status
+                | Self::TableList
+                | Self::TableInfo { .. }
+                | Self::Get { .. }
+                | Self::Scan(_)
+                | Self::Progress { .. }
+        )
+    }
+}
+
+impl AdminReply {
+    /// The bytes of an answer, be it a reply or an error.
+    pub fn encode(answer: &Result<Self, AdminError>) -> Bytes {
+        encode(answer)
+    }
+
+    /// Reads an answer.
+    ///
+    /// # Errors
+    /// The error the node answered; [`Invalid`](super::AdminErrorKind::Invalid) when the bytes are of another version or no answer.
+    pub fn decode(bytes: &[u8]) -> Result<Self, AdminError> {
+        decode::<Result<Self, AdminError>>(bytes, "reply")?
+    }
+}
+
+fn encode(message: &impl Serialize) -> Bytes {
+    let bytes = postcard::to_extend(message, vec![ADMIN_VERSION])
+        .expect("only I/O and unsized sequences fail, and there are none");
+    Bytes::from(bytes)
+}
+
+fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T, AdminError> {
+    let Some((&version, body)) = bytes.split_first() else {
+        return Err(AdminError::invalid(format!("empty administrative {what}")));
+    };
+    if version != ADMIN_VERSION {
+        return Err(AdminError::invalid(format!(
+            "administrative {what} of version {version}, but this side speaks version {ADMIN_VERSION}: \
+             use a store-admin of the node's version"
+        )));
+    }
+    match postcard::take_from_bytes(body) {
+        Ok((message, [])) => Ok(message),
+        Ok((_, rest)) => {
+            Err(AdminError::invalid(format!("administrative {what} with {} bytes too many", rest.len())))
+        }
+        Err(error) => Err(AdminError::invalid(format!(
+            "administrative {what} that this side does not understand ({error}): use a store-admin of the node's version"
+        ))),
+    }
+}

@@ -1,0 +1,82 @@
+//! A leader whose process is gone is known by its broken connection: the election starts then, not after a timeout.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use super::Engine;
+use crate::door;
+use crate::raft::RaftHandle;
+use crate::transport::{ConnectError, Lane};
+
+/// How long a second connection to the leader is tried: a dead process refuses at once on its machine, a dead machine
+/// does not answer.
+const REDIAL: Duration = Duration::from_millis(300);
+/// Voters start their elections this far apart, in the order of their ids, so that they do not split the vote.
+const STAGGER_MS: u64 = 60;
+
+pub(super) async fn run(engine: Weak<Engine>, raft: RaftHandle) {
+    let Some(mut leadership) = engine.upgrade().map(|engine| engine.leadership.clone()) else { return };
+    loop {
+        let leader = leadership.borrow_and_update().leader();
+        let watched = async {
+            match &leader {
+                Some((id, address)) => gone(&engine, *id, address).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // Both arms are cancel-safe: a watch change, and connections that are only looked at.
+            changed = leadership.changed() => if changed.is_err() { return },
+            () = watched => {
+                if let Some((id, _)) = leader {
+                    elect(&engine, &raft, id).await;
+                }
+                // Whatever came of it shows as a change of leadership, or this is looked at again a little later.
+                door::sleep(door::ms(100)).await;
+            }
+        }
+    }
+}
+
+/// Resolves once the leader's process is known to be gone.
+async fn gone(engine: &Weak<Engine>, leader: u64, address: &str) {
+    loop {
+        let Some(peers) = engine.upgrade().map(|engine| std::sync::Arc::clone(&engine.peers)) else {
+            return std::future::pending().await;
+        };
+        match door::until(door::now() + REDIAL, peers.connect(address, Lane::Raft, Some(leader))).await {
+            Some(Ok(connection)) => {
+                let _ = connection.closed().await;
+            }
+            Some(Err(error)) if says_process_is_gone(&error) => return,
+            // It hangs, or is cut off: that is for the election timeout to find out.
+            _ => door::sleep(door::ms(200)).await,
+        }
+    }
+}
+
+/// Its machine answers, and nobody listens at its address.
+fn says_process_is_gone(error: &ConnectError) -> bool {
+    match error {
+        ConnectError::Unreachable { error, .. } => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        ConnectError::BackingOff { last, .. } => says_process_is_gone(last),
+        _ => false,
+    }
+}
+
+async fn elect(engine: &Weak<Engine>, raft: &RaftHandle, gone: u64) {
+    let Some(node) = engine.upgrade().map(|engine| engine.node()) else { return };
+    let voters = raft.membership().voters;
+    if !voters.contains(&node) {
+        return;
+    }
+    let rank = voters.iter().filter(|id| **id != gone).position(|id| *id == node).unwrap_or(0) as u64;
+    door::sleep(door::ms(rank * STAGGER_MS)).await;
+    let still = engine.upgrade().and_then(|engine| engine.leadership.borrow().leader());
+    if still.is_some_and(|(id, _)| id == gone) {
+        tracing::info!(leader = gone, "the leader's process is gone, an election starts");
+        if let Err(error) = raft.elect().await {
+            tracing::warn!(%error, "the election did not start");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! One life of a node's store and Raft. A reboot cycle stops one engine and starts another; the node stays.
+
+mod duties;
+mod failover;
+mod loader;
+mod loading;
+mod purge;
+pub(crate) mod suspect;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use tabularaft_schema::{NodeId, NodeName};
+use tabularaft_store::log::RaftLog;
+use tabularaft_store::{Incarnation, Store};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use self::loading::Loading;
+use crate::config::NodeConfig;
+use crate::held_views::HeldViews;
+use crate::door;
+use crate::error::{StartError, WriteError};
+use crate::peers::Peers;
+use crate::raft::{Leadership, Offering, RaftHandle, RaftParts};
+use crate::read_index::ReadIndex;
+use crate::write::{Committed, Proposer, ProposerParts, Request, Sequencer, SequencerLimits, Work};
+
+/// Batches that may wait for the sequencer.
+const WORK_WAITING_MAX: usize = 1_024;
+/// Views that are held for copies at once.
+const COPIES_MAX: usize = 8;
+const ENTRIES_IN_FLIGHT: usize = 8;
+const ENTRY_BYTES: usize = 1024 * 1024;
+/// How long stopping waits for tasks before they are cut off.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Who this node is in this life.
+#[derive(Debug, Clone)]
+pub(crate) struct Life {
+    pub(crate) name: NodeName,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) advertise: String,
+}
+
+/// What an engine is made of.
+pub(crate) struct EngineParts {
+    pub(crate) life: Life,
+    pub(crate) config: NodeConfig,
+    pub(crate) store: Arc<Store>,
+    pub(crate) log: RaftLog,
+    pub(crate) peers: Arc<Peers>,
+}
+
+/// A running store, and Raft once it may take part.
+pub(crate) struct Engine {
+    pub(crate) life: Life,
+    pub(crate) config: NodeConfig,
+    pub(crate) store: Arc<Store>,
+    pub(crate) log: RaftLog,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) sources: Arc<HeldViews>,
+    pub(crate) loading: Loading,
+    pub(crate) proposer: Proposer,
+    pub(crate) work: mpsc::Sender<Work>,
+    pub(crate) leadership: watch::Receiver<Leadership>,
+    pub(crate) applied: watch::Receiver<u64>,
+    /// Empty while the node must not vote, see `suspect`.
+    raft: OnceLock<(RaftHandle, ReadIndex)>,
+    /// What [`Engine::take_part`] starts Raft with; taken once.
+    idle: Mutex<Option<Idle>>,
+    tasks: Mutex<JoinSet<()>>,
+    /// This life began after a crash of the machine; see `suspect`.
+    crashed: AtomicBool,
+}
+
+struct Idle {
+    applied: watch::Sender<u64>,
+    leadership: watch::Sender<Leadership>,
+    work: mpsc::Receiver<Work>,
+}
+
+impl Engine {
+    /// Serves local reads from now on; nothing of Raft runs until [`Engine::take_part`].
+    pub(crate) fn open(parts: EngineParts) -> Arc<Self> {
+        let EngineParts { life, config, store, log, peers } = parts;
+        let at = store.view().applied().map_or(0, |position| position.index);
+        let (applied_tx, applied) = watch::channel(at);
+        let (leadership_tx, leadership) = watch::channel(Leadership::Following { leader: None });
+        let (work, waiting) = mpsc::channel(WORK_WAITING_MAX);
+        let (proposer, proposing) = Proposer::new(ProposerParts {
+            incarnation: life.incarnation,
+            peers: Arc::clone(&peers),
+            leadership: leadership.clone(),
+            sequencer: work.clone(),
+            applied: applied.clone(),
+        });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(proposing);
+        Arc::new(Self {
+            life,
+            config,
+            store,
+            log,
+            peers,
+            sources: Arc::new(HeldViews::new(COPIES_MAX)),
+            loading: Loading::default(),
+            proposer,
+            work,
+            leadership,
+            applied,
+            raft: OnceLock::new(),
+            idle: Mutex::new(Some(Idle { applied: applied_tx, leadership: leadership_tx, work: waiting })),
+            tasks: Mutex::new(tasks),
+            crashed: AtomicBool::new(false),
+        })
+    }
+
+    /// Starts Raft and everything that rests on it.
+    pub(crate) async fn take_part(self: &Arc<Self>) -> Result<(), StartError> {
+        let Some(idle) = self.idle.lock().ok().and_then(|mut idle| idle.take()) else { return Ok(()) };
+        let parts = RaftParts {
+            node: self.node(),
+            config: self.config.clone(),
+            store: Arc::clone(&self.store),
+            log: self.log.clone(),
+            peers: Arc::clone(&self.peers),
+            offering: Offering { sources: Arc::clone(&self.sources), address: self.life.advertise.clone() },
+            applied: idle.applied,
+            leadership: idle.leadership,
+        };
+        let (raft, watching) = crate::raft::start(parts).await.map_err(|error| StartError::Raft(error.to_string()))?;
+        let (read_index, answering) =
+            ReadIndex::new(raft.clone(), Arc::clone(&self.peers), self.leadership.clone(), self.applied.clone());
+        let sequencer = Sequencer {
+            raft: raft.clone(),
+            store: Arc::clone(&self.store),
+            leadership: self.leadership.clone(),
+            work: idle.work,
+            limits: SequencerLimits {
+                entries_in_flight: ENTRIES_IN_FLIGHT,
+                entry_bytes: ENTRY_BYTES,
+                record_bytes_max: u64::from(self.config.record_bytes_max),
+            },
+        };
+        let _ = self.raft.set((raft.clone(), read_index));
+        self.spawn(watching);
+        self.spawn(answering);
+        self.spawn(sequencer.run());
+        self.spawn(purge::run(raft.clone(), Arc::clone(&self.store), self.log.clone(), self.config.log_keep_bytes));
+        self.spawn(failover::run(Arc::downgrade(self), raft));
+        self.spawn(loader::run(Arc::downgrade(self)));
+        self.spawn(duties::announce(Arc::downgrade(self)));
+        self.spawn(duties::lead(Arc::downgrade(self)));
+        Ok(())
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Ok(mut tasks) = self.tasks.lock() {
+            tasks.spawn(task);
+        }
+    }
+
+    pub(crate) fn node(&self) -> NodeId {
+        self.life.incarnation.node
+    }
+
+    pub(crate) fn raft(&self) -> Option<&RaftHandle> {
+        self.raft.get().map(|(raft, _)| raft)
+    }
+
+    pub(crate) fn read_index(&self) -> Option<&ReadIndex> {
+        self.raft.get().map(|(_, read_index)| read_index)
+    }
+
+    pub(crate) fn suspect_since_start(&self) {
+        self.crashed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn began_after_crash(&self) -> bool {
+        self.crashed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_leading(&self) -> bool {
+        matches!(*self.leadership.borrow(), Leadership::Leading { .. })
+    }
+
+    pub(crate) async fn write(&self, request: Request, deadline: Instant) -> Result<Committed, WriteError> {
+        if let Some(cause) = self.store.poisoned() {
+            return Err(WriteError::Store(cause.to_string()));
+        }
+        self.proposer.write(request, deadline).await
+    }
+
+    /// Stops in the order in which nothing is lost: first Raft takes and applies no more, then the tasks that wait for
+    /// it end, then the store writes its last checkpoint, and at last the log, which that checkpoint refers to.
+    pub(crate) async fn stop(&self) {
+        self.pause().await;
+        let (store, log) = (Arc::clone(&self.store), self.log.clone());
+        let closed = tokio::task::spawn_blocking(move || {
+            if let Err(error) = store.close() {
+                tracing::error!(%error, "the last checkpoint failed; the log has what it lacks");
+            }
+            if let Err(error) = log.close() {
+                tracing::error!(%error, "the log was not closed cleanly");
+            }
+        });
+        let _ = closed.await;
+    }
+
+    /// Stops everything but the store and the log, which another engine may go on with.
+    pub(crate) async fn pause(&self) {
+        if let Some(raft) = self.raft() {
+            raft.stop().await;
+        }
+        let tasks = self.tasks.lock().ok().map(|mut tasks| std::mem::take(&mut *tasks));
+        if let Some(mut tasks) = tasks {
+            tasks.abort_all();
+            let all = async { while tasks.join_next().await.is_some() {} };
+            if door::until(door::now() + STOP_TIMEOUT, all).await.is_none() {
+                tracing::warn!("tasks of the engine did not end in time");
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Views that are held for others: nodes that copy from this one, and clients that page through a table.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tabularaft_store::View;
+
+use crate::door;
+
+/// A view that nobody asked for this long is let go.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The held views by token, at most `limit` at once: each keeps the records that are overwritten meanwhile.
+pub(crate) struct HeldViews {
+    limit: usize,
+    held: Mutex<HashMap<u64, Held>>,
+}
+
+struct Held {
+    view: Arc<View>,
+    used: Instant,
+}
+
+impl HeldViews {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, held: Mutex::default() }
+    }
+
+    /// Holds the view and returns its token, or `None` when as many as may be are held already.
+    pub(crate) fn hold(&self, view: Arc<View>) -> Option<u64> {
+        let token = door::random_u64();
+        let now = door::now();
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|_, view| now.saturating_duration_since(view.used) < IDLE);
+        if held.len() >= self.limit {
+            return None;
+        }
+        held.insert(token, Held { view, used: now });
+        Some(token)
+    }
+
+    pub(crate) fn get(&self, token: u64) -> Option<Arc<View>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let view = held.get_mut(&token)?;
+        view.used = door::now();
+        Some(Arc::clone(&view.view))
+    }
+
+    pub(crate) fn close(&self, token: u64) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&token);
+    }
+}

@@ -1,0 +1,191 @@
+//! Where a node's life is kept: the data directory, or nothing at all.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use tabularaft_schema::{NodeId, NodeName};
+use tabularaft_store::disc::{DiscControl, OsDisc};
+use tabularaft_store::log::{LogOptions, RaftLog};
+use tabularaft_store::{DataDir, Identity, Incarnation, Removal, Retired, Store, StoreOptions};
+
+use crate::config::NodeConfig;
+use crate::door;
+use crate::error::StartError;
+
+/// A node's place on disc, and its identity.
+pub(crate) struct Home {
+    name: NodeName,
+    config: NodeConfig,
+    diskless: bool,
+    /// Given up when the node stops, so that another process, or node, can take the directory.
+    dir: ArcSwapOption<DataDir>,
+    disc: Arc<dyn DiscControl>,
+    boot_id: String,
+    identity: Mutex<Option<Identity>>,
+    /// Only for the test that shows what the rule of machine crashes prevents.
+    forget_crashes: bool,
+}
+
+/// The store and the log of one life.
+pub(crate) struct Opened {
+    pub(crate) store: Arc<Store>,
+    pub(crate) log: RaftLog,
+    pub(crate) incarnation: Incarnation,
+    /// The machine crashed since the last life: what was only written to its page cache may be gone.
+    pub(crate) machine_crashed: bool,
+}
+
+impl Home {
+    /// Takes the directory (`None`: no disc) and reads whose it is.
+    pub(crate) fn open(
+        name: NodeName,
+        config: NodeConfig,
+        dir: Option<&Path>,
+        disc: Option<Arc<dyn DiscControl>>,
+        boot_id: Option<String>,
+    ) -> Result<Self, StartError> {
+        let disc = disc.unwrap_or_else(|| Arc::new(OsDisc));
+        let dir = dir.map(|dir| DataDir::open_on(dir, Arc::clone(&disc))).transpose()?;
+        if let Some(dir) = &dir
+            && let Some(retired) = dir.pending_retirement()?
+        {
+            tracing::warn!(reason = retired.reason, "a membership change was interrupted, the data of before comes back");
+            dir.restore(&retired)?;
+        }
+        let identity = dir.as_ref().map(|dir| Identity::load(dir.path())).transpose()?.flatten();
+        if let (Some(identity), Some(dir)) = (&identity, &dir) {
+            identity.check_owner(dir.path(), &name, &config.cluster_name)?;
+        }
+        let boot_id = boot_id.unwrap_or_else(tabularaft_store::current_boot_id);
+        let diskless = dir.is_none();
+        let dir = ArcSwapOption::from(dir.map(Arc::new));
+        Ok(Self { name, config, diskless, dir, disc, boot_id, identity: Mutex::new(identity), forget_crashes: false })
+    }
+
+    pub(crate) fn forgetting_crashes(self, forget_crashes: bool) -> Self {
+        Self { forget_crashes, ..self }
+    }
+
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        self.lock().clone()
+    }
+
+    pub(crate) fn exports_dir(&self) -> PathBuf {
+        self.dir().map_or_else(std::env::temp_dir, |dir| dir.exports_dir())
+    }
+
+    pub(crate) fn is_diskless(&self) -> bool {
+        self.diskless
+    }
+
+    /// Gives the directory up.
+    pub(crate) fn close(&self) {
+        self.dir.store(None);
+    }
+
+    fn dir(&self) -> Option<Arc<DataDir>> {
+        self.dir.load_full()
+    }
+
+    /// Makes the identity of a node that founds or joins a cluster.
+    pub(crate) fn settle(&self, cluster_id: u128, node: NodeId, advertise: &str) -> Result<(), StartError> {
+        let mut identity = Identity::new(&self.config.cluster_name, cluster_id, self.name.clone(), node);
+        identity.advertise = Some(advertise.to_owned());
+        identity.boot_id.clone_from(&self.boot_id);
+        if let Some(dir) = self.dir() {
+            identity.save(&dir)?;
+        }
+        *self.lock() = Some(identity);
+        Ok(())
+    }
+
+    /// Begins a life: opens what the last one left.
+    pub(crate) fn begin_life(&self) -> Result<Opened, StartError> {
+        let mut identity = self.lock();
+        let Some(identity) = identity.as_mut() else {
+            return Err(StartError::Configuration("the node has no identity yet".to_owned()));
+        };
+        let dir = self.dir();
+        let machine_crashed = dir.is_some() && identity.life > 0 && identity.machine_crashed(&self.boot_id);
+        match &dir {
+            Some(dir) => {
+                identity.begin_life(dir, &self.boot_id)?;
+            }
+            None => identity.life += 1,
+        }
+        let options = LogOptions { machine_crashed, disc: Arc::clone(&self.disc), ..LogOptions::default() };
+        let log = match &dir {
+            Some(dir) => {
+                let (log, recovered) = RaftLog::open(&dir.log_dir(), options)?;
+                tracing::info!(?recovered, "log opened");
+                log
+            }
+            None => RaftLog::in_memory(options),
+        };
+        let store = Store::open(StoreOptions {
+            dir: dir.as_ref().map(|dir| dir.path().to_owned()),
+            disc: Arc::clone(&self.disc),
+            checkpoint_bytes: self.config.checkpoint_bytes as usize,
+            ..StoreOptions::new(self.name.clone())
+        })?;
+        let incarnation = Incarnation { node: identity.node_id, life: identity.life };
+        Ok(Opened { store, log, incarnation, machine_crashed: machine_crashed && !self.forget_crashes })
+    }
+
+    /// Marks a clean end: everything that was acknowledged is on disc.
+    pub(crate) fn end_life(&self) {
+        self.change(|dir, identity| identity.end_life(dir).map(|_| ()));
+    }
+
+    /// The node may vote again after its machine's crash.
+    pub(crate) fn settle_crash(&self) {
+        self.change(|dir, identity| identity.settle_crash(dir).map(|_| ()));
+    }
+
+    pub(crate) fn mark_removed(&self, reason: String) {
+        let removal = Removal { at_unix_ms: door::unix_ms(), reason };
+        self.change(|dir, identity| identity.change(dir, |identity| identity.removed = Some(removal)));
+    }
+
+    fn change(
+        &self,
+        change: impl FnOnce(&DataDir, &mut Identity) -> Result<(), tabularaft_store::IdentityError>,
+    ) {
+        let mut identity = self.lock();
+        if let (Some(dir), Some(identity)) = (self.dir(), identity.as_mut())
+            && let Err(error) = change(&dir, identity)
+        {
+            tracing::error!(%error, "the identity file was not written");
+        }
+    }
+
+    /// Puts the data aside; `None` without a disc.
+    pub(crate) fn retire(&self, reason: &str) -> Result<Option<Retired>, StartError> {
+        let retired = self.dir().map(|dir| dir.retire(reason)).transpose()?;
+        *self.lock() = None;
+        Ok(retired)
+    }
+
+    /// Brings the data back that was put aside, in place of whatever is there now.
+    pub(crate) fn restore(&self, retired: Option<&Retired>, identity: Option<Identity>) -> Result<(), StartError> {
+        if let (Some(dir), Some(retired)) = (self.dir(), retired) {
+            dir.restore(retired)?;
+        }
+        *self.lock() = identity;
+        Ok(())
+    }
+
+    /// The change is complete: the data that was put aside goes.
+    pub(crate) fn discard(&self, retired: Option<&Retired>) {
+        if let (Some(dir), Some(retired)) = (self.dir(), retired)
+            && let Err(error) = dir.discard(retired)
+        {
+            tracing::warn!(%error, "retired data was not deleted");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Identity>> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,313 @@
+//! What all handles on a node share, and what its listener serves.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use arc_swap::ArcSwapOption;
+use futures::future::BoxFuture;
+use tabularaft_schema::{NodeId, NodeName};
+use tabularaft_store::{Incarnation, LogIndex, MemberChange};
+use tokio::sync::Mutex as AsyncMutex;
+
+use crate::boot;
+use crate::calls::CallsSession;
+use crate::config::NodeConfig;
+use crate::copy::BulkSession;
+use crate::door;
+use crate::engine::{Engine, EngineParts, Life, suspect};
+use crate::error::StartError;
+use crate::home::{Home, Opened};
+use crate::join::{self, LocalData};
+use crate::lifecycle::{Lifecycle, LifecycleHub, Reason};
+use crate::peers::{FEATURE_LEVEL, Introduction, Peers};
+use crate::raft::RaftSession;
+use crate::write::Op;
+use crate::transport::{Admission, Hello, Lane, Listener, Peer, PeerIdentity, Refusal, Role, Service, Session, TransportConfig};
+
+/// The id of the node that founds a cluster.
+const FIRST_NODE: NodeId = 1;
+
+/// A node's lasting parts; the engine is replaced by each reboot cycle.
+pub(crate) struct NodeInner {
+    pub(crate) name: NodeName,
+    pub(crate) config: NodeConfig,
+    pub(crate) transport: TransportConfig,
+    pub(crate) listen_address: SocketAddr,
+    pub(crate) advertise: String,
+    pub(crate) home: Home,
+    pub(crate) hub: LifecycleHub,
+    /// Held during a membership change of this node: there is one at a time.
+    pub(crate) cycle: AsyncMutex<()>,
+    pub(crate) admin: crate::admin::AdminState,
+    engine: ArcSwapOption<Engine>,
+    listener: Mutex<Option<Listener>>,
+}
+
+/// The parts that the builder has gathered.
+pub(crate) struct NodeParts {
+    pub(crate) name: NodeName,
+    pub(crate) config: NodeConfig,
+    pub(crate) transport: TransportConfig,
+    pub(crate) advertise: Option<String>,
+    pub(crate) home: Home,
+    pub(crate) hub: LifecycleHub,
+}
+
+impl NodeInner {
+    /// Listens first, so that a port in use is known before anything on disc is touched.
+    pub(crate) async fn listen(listen: &str, parts: NodeParts) -> Result<Arc<Self>, StartError> {
+        let door = Arc::new(Doorkeeper::default());
+        let listener = Listener::bind(listen, parts.transport.clone(), Arc::clone(&door) as _, Arc::clone(&door) as _).await?;
+        let listen_address = listener.local_addr();
+        let advertise = parts.advertise.unwrap_or_else(|| listen_address.to_string());
+        let inner = Arc::new(Self {
+            name: parts.name,
+            config: parts.config,
+            transport: parts.transport,
+            listen_address,
+            advertise,
+            home: parts.home,
+            hub: parts.hub,
+            cycle: AsyncMutex::new(()),
+            admin: crate::admin::AdminState::default(),
+            engine: ArcSwapOption::empty(),
+            listener: Mutex::new(Some(listener)),
+        });
+        *door.node.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&inner);
+        Ok(inner)
+    }
+
+    /// The engine of the moment; none between two lives.
+    pub(crate) fn engine(&self) -> Option<Arc<Engine>> {
+        self.engine.load_full()
+    }
+
+    /// As [`NodeInner::engine`], without a reference count: for reads in the caller's thread.
+    pub(crate) fn engine_guard(&self) -> arc_swap::Guard<Option<Arc<Engine>>> {
+        self.engine.load()
+    }
+
+    /// Makes an engine of a life that was begun, without starting Raft.
+    pub(crate) fn open_engine(&self, opened: Opened) -> Arc<Engine> {
+        let life = Life { name: self.name.clone(), incarnation: opened.incarnation, advertise: self.advertise.clone() };
+        let cluster_id = self.home.identity().map(|identity| identity.cluster_id);
+        let peers = Peers::new(self.transport.clone(), self.introduction(opened.incarnation, cluster_id), Some(Arc::clone(&opened.store)));
+        Engine::open(EngineParts { life, config: self.config.clone(), store: opened.store, log: opened.log, peers: Arc::new(peers) })
+    }
+
+    pub(crate) fn introduction(&self, incarnation: Incarnation, cluster_id: Option<u128>) -> Introduction {
+        Introduction {
+            cluster_name: self.config.cluster_name.clone(),
+            cluster_id,
+            identity: PeerIdentity {
+                name: Some(self.name.clone()),
+                node_id: incarnation.node,
+                incarnation,
+                advertise: self.advertise.clone(),
+            },
+        }
+    }
+
+    pub(crate) fn set_engine(&self, engine: Option<Arc<Engine>>) {
+        self.engine.store(engine);
+    }
+
+    /// Begins a life with what is on disc, and takes part as soon as that is safe.
+    pub(crate) async fn start_engine(self: &Arc<Self>) -> Result<Arc<Engine>, StartError> {
+        let inner = Arc::clone(self);
+        let opened = tokio::task::spawn_blocking(move || inner.home.begin_life())
+            .await
+            .map_err(|error| StartError::Raft(error.to_string()))??;
+        let machine_crashed = opened.machine_crashed;
+        let engine = self.open_engine(opened);
+        self.set_engine(Some(Arc::clone(&engine)));
+        if let Some(removal) = self.home.identity().and_then(|identity| identity.removed) {
+            tracing::warn!(reason = removal.reason, "this node was removed from its cluster and takes no part in it");
+            return Ok(engine);
+        }
+        if machine_crashed {
+            engine.suspect_since_start();
+            tracing::warn!("this machine crashed: acknowledged ram entries may be forgotten, so this node does not vote yet");
+            engine.spawn(suspect::resolve(Arc::downgrade(self), Arc::downgrade(&engine)));
+        } else {
+            engine.take_part().await?;
+        }
+        engine.spawn(suspect::watch_removal(Arc::downgrade(self), Arc::downgrade(&engine)));
+        self.hub.tell(Lifecycle::Running { incarnation: engine.life.incarnation });
+        Ok(engine)
+    }
+
+    /// As [`NodeInner::stop_engine`], but of a node without a disc store and log stay open: they are all that there is.
+    pub(crate) async fn set_engine_aside(&self) -> Option<Arc<Engine>> {
+        if !self.home.is_diskless() {
+            return self.stop_engine().await;
+        }
+        let engine = self.engine.swap(None);
+        if let Some(engine) = &engine {
+            engine.pause().await;
+            engine.peers.close().await;
+        }
+        self.disconnect_all();
+        self.hub.tell(Lifecycle::Stopped);
+        engine
+    }
+
+    /// Goes on with a diskless engine that was set aside.
+    pub(crate) async fn revive(self: &Arc<Self>, former: &Engine) -> Result<(), StartError> {
+        let incarnation = Incarnation { life: former.life.incarnation.life + 1, ..former.life.incarnation };
+        let opened = Opened { store: Arc::clone(&former.store), log: former.log.clone(), incarnation, machine_crashed: false };
+        let engine = self.open_engine(opened);
+        self.set_engine(Some(Arc::clone(&engine)));
+        engine.take_part().await
+    }
+
+    /// Founds a cluster of one, with the tables of the modules' boot hooks.
+    pub(crate) async fn found(self: &Arc<Self>) -> Result<(), StartError> {
+        let cluster_id = door::random_u128();
+        self.home.settle(cluster_id, FIRST_NODE, &self.advertise)?;
+        let engine = self.start_engine().await?;
+        let failed = |error: &dyn std::fmt::Display| StartError::Raft(format!("founding a cluster failed: {error}"));
+        let Some(raft) = engine.raft() else { return Err(failed(&"raft did not start")) };
+        raft.found(FIRST_NODE, self.name.clone(), self.advertise.clone()).await.map_err(|error| failed(&error))?;
+        let founding = [
+            MemberChange::Found { cluster_id, cluster_name: self.config.cluster_name.clone() },
+            MemberChange::Admit { node: FIRST_NODE, name: self.name.clone(), address: self.advertise.clone() },
+        ];
+        for change in founding {
+            let deadline = door::now() + self.config.write_timeout();
+            self.write_op(Op::Member(change), deadline).await.map_err(|error| failed(&error))?;
+        }
+        boot::create_tables(self).await
+    }
+
+    fn disconnect_all(&self) {
+        if let Some(listener) = self.listener.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            listener.disconnect_all();
+        }
+    }
+
+    /// Stops the engine of the moment and makes everyone who is connected introduce themselves again.
+    pub(crate) async fn stop_engine(&self) -> Option<Arc<Engine>> {
+        let engine = self.engine.swap(None);
+        if let Some(engine) = &engine {
+            engine.stop().await;
+            engine.peers.close().await;
+            self.home.end_life();
+        }
+        self.disconnect_all();
+        self.hub.tell(Lifecycle::Stopped);
+        engine
+    }
+
+    /// The cluster says that this node is no member any more. It keeps what it has, and takes no part.
+    pub(crate) async fn become_removed(self: &Arc<Self>, at: LogIndex) {
+        let Ok(_cycle) = self.cycle.try_lock() else { return };
+        if self.home.identity().is_none_or(|identity| identity.removed.is_some()) {
+            return;
+        }
+        self.home.mark_removed(format!("removed from the cluster at log index {at}"));
+        self.hub.tell(Lifecycle::Removed { at });
+        self.stop_engine().await;
+        if let Err(error) = self.start_engine().await {
+            tracing::error!(%error, "the removed node could not be opened again");
+        }
+    }
+
+    /// In a task of its own: the change ends the engine that found out, and its tasks with it.
+    pub(crate) fn become_removed_later(self: &Arc<Self>, at: LogIndex) {
+        let node = Arc::clone(self);
+        let change: BoxFuture<'static, ()> = Box::pin(async move { node.become_removed(at).await });
+        tokio::spawn(change);
+    }
+
+    /// Comes back to the cluster under a new id, in a task of its own, as [`NodeInner::become_removed_later`].
+    pub(crate) fn heal_later(self: &Arc<Self>, peer: String) {
+        let node = Arc::clone(self);
+        let change: BoxFuture<'static, ()> = Box::pin(async move {
+            if let Err(error) = join::join(&node, &peer, LocalData::Discard, Reason::Heal).await {
+                tracing::error!(%error, "coming back after the machine's crash failed");
+            }
+        });
+        tokio::spawn(change);
+    }
+
+    pub(crate) async fn shutdown(&self) {
+        let _cycle = self.cycle.lock().await;
+        if self.engine().is_some() {
+            if let Err(failed) = self.hub.prepare(Reason::Shutdown).await {
+                tracing::warn!(hook = failed.hook, why = failed.why, "a prepare hook objects to the shutdown, which goes on");
+            }
+            self.stop_engine().await;
+        }
+        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(listener) = listener {
+            listener.shutdown().await;
+        }
+        self.home.close();
+    }
+}
+
+/// Stands between the listener and the node, which comes to be after its listener.
+#[derive(Default)]
+struct Doorkeeper {
+    node: Mutex<Weak<NodeInner>>,
+}
+
+impl Doorkeeper {
+    fn node(&self) -> Option<Arc<NodeInner>> {
+        self.node.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+}
+
+impl Admission for Doorkeeper {
+    fn identity(&self) -> PeerIdentity {
+        let Some(node) = self.node() else { return PeerIdentity::client() };
+        let incarnation = node.engine_guard().as_ref().map(|engine| engine.life.incarnation);
+        node.introduction(incarnation.unwrap_or(Incarnation { node: 0, life: 0 }), None).identity
+    }
+
+    fn feature_level(&self) -> u32 {
+        FEATURE_LEVEL
+    }
+
+    fn admit(&self, hello: &Hello) -> Result<(), Refusal> {
+        let Some(node) = self.node() else {
+            return Err(Refusal::NotReady { why: "the node is starting".to_owned() });
+        };
+        if hello.role == Role::Client {
+            return Ok(());
+        }
+        if hello.cluster_name != node.config.cluster_name {
+            return Err(Refusal::ClusterName { ours: node.config.cluster_name.clone(), theirs: hello.cluster_name.clone() });
+        }
+        let Some(engine) = node.engine() else { return Ok(()) };
+        let view = engine.store.view();
+        let system = view.system();
+        if let (Some(ours), Some(theirs)) = (&system.cluster, hello.cluster_id)
+            && ours.id != theirs
+        {
+            return Err(Refusal::ClusterId { ours: ours.id, theirs });
+        }
+        match system.removed.get(&hello.from.node_id) {
+            Some(removed) if hello.from.node_id != 0 => {
+                Err(Refusal::Removed { name: removed.name.clone(), at: removed.at.0 })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Service for Doorkeeper {
+    fn open(&self, peer: Peer) -> Box<dyn Session> {
+        let node = self.node.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let engine = {
+            let node = node.clone();
+            move || node.upgrade().and_then(|node| node.engine())
+        };
+        match peer.lane {
+            Lane::Raft => Box::new(RaftSession::open(move || engine().and_then(|engine| engine.raft().cloned()))),
+            Lane::Bulk => Box::new(BulkSession::open(engine)),
+            Lane::Calls => Box::new(CallsSession::open(node, peer)),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! **Tabularaft**: tables that live inside your process, with a copy on every node that wants one, and Raft to order
+//! the writes. Reads are local and cost nanoseconds; a partition loses nothing that was acknowledged.
+//!
+//! Declare a table as a record type, start a [`Node`], join a cluster, read and write:
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use serde::{Deserialize, Serialize};
+//! use tabularaft::{Node, Record};
+//!
+//! #[derive(Record, Serialize, Deserialize, Debug, PartialEq)]
+//! #[record(table = "route", kind = "bag", copy = "ram")]
+//! struct Route { #[key] topic: String, node: String }
+//!
+//! let node = Node::builder("n1@localhost").diskless().listen("127.0.0.1:0").start().await?;
+//! node.create_table::<Route>().await?;
+//! let routes = node.table::<Route>()?;
+//! routes.insert(&Route { topic: "sensors/1".into(), node: "n1".into() }).await?;   // replicated
+//! assert_eq!(routes.get_all("sensors/1")?.len(), 1);                               // local, no network
+//! # node.shutdown().await;
+//! # Ok::<(), tabularaft::Error>(()) }).unwrap();
+//! ```
+//!
+//! Where to go on: [`Node`] for membership, [`Table`] for records, [`schema`] for definitions and modules whose tables
+//! are created at boot, [`NodeConfig`] for settings, [`admin`] for the operator's requests.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
+
+pub mod admin;
+pub mod error;
+pub mod transport;
+
+mod boot;
+mod builder;
+mod calls;
+mod config;
+mod copy;
+mod door;
+mod engine;
+mod held_views;
+mod home;
+mod inner;
+mod join;
+mod lifecycle;
+mod node;
+mod peers;
+mod raft;
+mod read_index;
+mod readiness;
+mod records;
+mod table;
+mod wire;
+mod write;
+
+pub use tabularaft_schema as schema;
+pub use tabularaft_schema::{
+    Boot, Copy, CopyMode, Module, NodeName, Record, TableDef, TableKind, TableName, register_module,
+};
+#[doc(hidden)]
+pub use tabularaft_store as store;
+pub use tabularaft_store::{Incarnation, LogIndex};
+
+pub use builder::NodeBuilder;
+pub use config::NodeConfig;
+pub use error::{Error, JoinError, LeaveError, Mismatch, NotReady, ReadError, StartError, TableError, WriteError};
+pub use join::LocalData;
+pub use lifecycle::{Lifecycle, PrepareHook, Reason, RebootHook};
+pub use node::{Joined, Node};
+pub use records::Records;
+pub use table::{Sum, Table, Versioned};
+pub use transport::{Secret, SecretError};
+pub use write::{Delta, Rejection};

@@ -1,0 +1,186 @@
+//! What the rest of the crate may ask of Raft.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{ClientWriteError, RaftError as OpenraftError};
+use openraft::impls::ProgressResponder;
+use openraft::raft::{ClientWriteResult, ReadPolicy};
+use openraft::{ChangeMembers, Raft};
+use tabularaft_schema::NodeId;
+use tabularaft_store::LogIndex;
+
+use super::state_machine::StateMachine;
+use super::types::{Applied, Payload, Peer, TypeConfig};
+use crate::error::ReadError;
+
+/// Why Raft did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum RaftError {
+    #[error("this node does not lead")]
+    NotLeader,
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A shared handle on this node's Raft.
+#[derive(Clone)]
+pub(crate) struct RaftHandle {
+    pub(super) raft: Raft<TypeConfig, StateMachine>,
+}
+
+/// An entry on its way through the log.
+pub(crate) struct Proposal {
+    outcome: tokio::sync::oneshot::Receiver<ClientWriteResult<TypeConfig>>,
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProposalOutcome {
+    /// It is applied on this node.
+    Applied(LogIndex),
+    /// Leadership was lost: it may be committed by another leader, or not, or be dropped by its term fence.
+    Lost,
+}
+
+/// Numbers for status.
+#[derive(Debug, Clone)]
+pub(crate) struct RaftStatus {
+    pub(crate) term: u64,
+    pub(crate) committed: u64,
+    pub(crate) leader: Option<NodeId>,
+    pub(crate) fatal: Option<String>,
+}
+
+/// The voters and learners, newest membership first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MembershipView {
+    pub(crate) voters: BTreeSet<NodeId>,
+    pub(crate) learners: BTreeSet<NodeId>,
+}
+
+impl Proposal {
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing; it may be called again.
+    pub(crate) async fn outcome(&mut self) -> ProposalOutcome {
+        match (&mut self.outcome).await {
+            Ok(Ok(response)) if response.data == Applied::Accepted => {
+                ProposalOutcome::Applied(LogIndex(response.log_id.index))
+            }
+            _ => ProposalOutcome::Lost,
+        }
+    }
+}
+
+impl RaftHandle {
+    /// Proposes one entry. Exactly one task may call this, so that entries keep the order of their decisions.
+    pub(crate) async fn propose(&self, batch: Bytes) -> Result<Proposal, RaftError> {
+        let (responder, outcome) = ProgressResponder::complete_only();
+        self.raft.client_write_ff(Payload(batch), Some(responder)).await.map_err(failed)?;
+        Ok(Proposal { outcome })
+    }
+
+    /// Proves that this node still leads, and returns the index that a linearizable read must have applied.
+    pub(crate) async fn read_index(&self) -> Result<LogIndex, ReadError> {
+        match self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
+            Ok(linearizer) => Ok(LogIndex(linearizer.read_log_id().index())),
+            Err(error) => {
+                tracing::debug!(%error, "no read index");
+                Err(ReadError::NoLeader)
+            }
+        }
+    }
+
+    /// Founds a cluster of one: done exactly once in a cluster's life.
+    pub(crate) async fn found(&self, node: NodeId, peer_name: tabularaft_schema::NodeName, address: String) -> Result<(), RaftError> {
+        let members = BTreeMap::from([(node, Peer { name: peer_name, address })]);
+        self.raft.initialize(members).await.map_err(failed)
+    }
+
+    pub(crate) async fn add_learner(&self, node: NodeId, name: tabularaft_schema::NodeName, address: String) -> Result<(), RaftError> {
+        self.raft.add_learner(node, Peer { name, address }, true).await.map(|_| ()).map_err(write_failed)
+    }
+
+    pub(crate) async fn promote(&self, node: NodeId) -> Result<(), RaftError> {
+        self.change(ChangeMembers::AddVoterIds(BTreeSet::from([node]))).await
+    }
+
+    /// Takes a node out, voter or learner.
+    pub(crate) async fn remove(&self, node: NodeId) -> Result<(), RaftError> {
+        let membership = self.membership();
+        if membership.voters.contains(&node) {
+            self.change(ChangeMembers::RemoveVoters(BTreeSet::from([node]))).await?;
+        }
+        let membership = self.membership();
+        if membership.learners.contains(&node) {
+            self.change(ChangeMembers::RemoveNodes(BTreeSet::from([node]))).await?;
+        }
+        Ok(())
+    }
+
+    async fn change(&self, change: ChangeMembers<u64, Peer>) -> Result<(), RaftError> {
+        self.raft.change_membership(change, false).await.map(|_| ()).map_err(write_failed)
+    }
+
+    pub(crate) async fn hand_over_to(&self, node: NodeId) -> Result<(), RaftError> {
+        self.raft.trigger().transfer_leader(node).await.map_err(failed)
+    }
+
+    /// Starts an election now, because the leader's process is known to be gone.
+    pub(crate) async fn elect(&self) -> Result<(), RaftError> {
+        self.raft.trigger().elect(true).await.map_err(failed)
+    }
+
+    /// Lets the log forget everything up to `index`, which a checkpoint on disc covers.
+    pub(crate) async fn purge_behind(&self, index: u64) -> Result<(), RaftError> {
+        // openraft purges only behind a snapshot; ours is a held view, so taking one costs nothing.
+        self.raft.trigger().snapshot().await.map_err(failed)?;
+        self.raft
+            .wait(Some(crate::door::ms(5_000)))
+            .metrics(|metrics| metrics.snapshot.is_some_and(|snapshot| snapshot.index >= index), "a snapshot to purge behind")
+            .await
+            .map_err(failed)?;
+        self.raft.trigger().purge_log(index).await.map_err(failed)
+    }
+
+    pub(crate) fn membership(&self) -> MembershipView {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let membership = metrics.membership_config.membership();
+        MembershipView {
+            voters: membership.voter_ids().collect(),
+            learners: membership.learner_ids().collect(),
+        }
+    }
+
+    pub(crate) fn status(&self) -> RaftStatus {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        RaftStatus {
+            term: metrics.current_term,
+            committed: metrics.local_committed.map_or(0, |id| id.index),
+            leader: metrics.current_leader,
+            fatal: metrics.running_state.as_ref().err().map(ToString::to_string),
+        }
+    }
+
+    pub(crate) async fn stop(&self) {
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::warn!(%error, "raft did not stop cleanly");
+        }
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> RaftError {
+    RaftError::Failed(error.to_string())
+}
+
+fn write_failed(error: OpenraftError<TypeConfig, ClientWriteError<TypeConfig>>) -> RaftError {
+    match error {
+        OpenraftError::APIError(ClientWriteError::ForwardToLeader(_)) => RaftError::NotLeader,
+        other => failed(other),
+    }
+}

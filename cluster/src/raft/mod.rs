@@ -1,0 +1,33 @@
+//! openraft, behind one module: nothing outside of it names an openraft type.
+
+mod codec;
+mod handle;
+mod incoming;
+mod leadership;
+mod log_store;
+mod network;
+mod snapshot;
+mod start;
+mod state_machine;
+mod types;
+
+pub(crate) use handle::{Proposal, ProposalOutcome, RaftHandle};
+pub(crate) use incoming::RaftSession;
+pub(crate) use leadership::Leadership;
+pub(crate) use snapshot::{Offering, SnapshotAnswer, SnapshotOffer};
+pub(crate) use start::{RaftParts, start};
+
+/// The voters of the membership that a view has applied, with the addresses of their admission.
+pub(crate) fn voters_of(view: &tabularaft_store::View) -> Vec<(u64, String)> {
+    match state_machine::applied_state(view) {
+        Ok((_, stored)) => {
+            let membership = stored.membership();
+            let address = |id: &u64| membership.get_node(id).map(|peer| peer.address.clone()).unwrap_or_default();
+            membership.voter_ids().map(|id| (id, address(&id))).collect()
+        }
+        Err(error) => {
+            tracing::error!(%error, "the stored membership cannot be read");
+            Vec::new()
+        }
+    }
+}

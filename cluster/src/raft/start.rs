@@ -1,0 +1,63 @@
+//! Starting openraft on a store and a log.
+
+use std::sync::Arc;
+
+use openraft::{Config, Raft, SnapshotPolicy};
+use tabularaft_store::Store;
+use tabularaft_store::log::RaftLog;
+use tokio::sync::watch;
+
+use super::handle::{RaftError, RaftHandle};
+use super::leadership::{self, Leadership};
+use super::log_store::LogStore;
+use super::network::Network;
+use super::snapshot::Offering;
+use super::state_machine::StateMachine;
+use crate::config::NodeConfig;
+use crate::peers::Peers;
+
+/// What Raft works on.
+pub(crate) struct RaftParts {
+    pub(crate) node: u64,
+    pub(crate) config: NodeConfig,
+    pub(crate) store: Arc<Store>,
+    pub(crate) log: RaftLog,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) offering: Offering,
+    pub(crate) applied: watch::Sender<u64>,
+    pub(crate) leadership: watch::Sender<Leadership>,
+}
+
+/// Starts Raft and the task that watches who leads; the second value is that task, for its owner to run.
+pub(crate) async fn start(parts: RaftParts) -> Result<(RaftHandle, impl Future<Output = ()> + Send), RaftError> {
+    let config = openraft_config(&parts.config).map_err(|error| RaftError::Failed(error.to_string()))?;
+    let raft = Raft::new(
+        parts.node,
+        Arc::new(config),
+        Network { peers: Arc::clone(&parts.peers), offering: parts.offering },
+        LogStore::new(parts.log),
+        StateMachine::new(parts.store, parts.applied),
+    )
+    .await
+    .map_err(|error| RaftError::Failed(error.to_string()))?;
+    let watch = leadership::watch(raft.clone(), parts.peers, parts.leadership);
+    Ok((RaftHandle { raft }, watch))
+}
+
+fn openraft_config(config: &NodeConfig) -> Result<Config, openraft::ConfigError> {
+    Config {
+        cluster_name: config.cluster_name.clone(),
+        heartbeat_interval: config.heartbeat_ms,
+        election_timeout_min: config.election_ms,
+        election_timeout_max: config.election_ms * 2,
+        max_payload_entries: 1_024,
+        // Snapshots are held views, taken when the log is to be purged behind a checkpoint, or a follower needs one.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        // A snapshot is a copy of all tables; it is as long as it is, and its progress is watched by the copy itself.
+        install_snapshot_timeout: 3_600_000,
+        enable_pre_vote: Some(true),
+        ..Config::default()
+    }
+    .validate()
+}

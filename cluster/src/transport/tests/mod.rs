@@ -1,0 +1,174 @@
+//! The transport over real loopback sockets. What the tests share stands here.
+
+mod calls;
+mod closing;
+mod damage;
+mod faults;
+mod formats;
+mod handshakes;
+mod pools;
+mod secrets;
+mod throughput;
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tabularaft_store::Incarnation;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+
+use super::*;
+
+/// No condition of these tests takes this long; one that does has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for `what`, and fails with its name instead of hanging.
+async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
+fn deadline() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+fn secret() -> Arc<Secret> {
+    Arc::new(Secret::generate().unwrap())
+}
+
+fn with(secret: &Arc<Secret>) -> TransportConfig {
+    TransportConfig::with_secret(Arc::clone(secret))
+}
+
+fn node(name: &str, node_id: u64) -> PeerIdentity {
+    PeerIdentity {
+        name: Some(name.parse().unwrap()),
+        node_id,
+        incarnation: Incarnation { node: node_id, life: 1 },
+        advertise: format!("{name}:7100"),
+    }
+}
+
+fn hello() -> Hello {
+    Hello {
+        feature_level: 1,
+        cluster_name: "test".to_owned(),
+        cluster_id: None,
+        from: node("dialer@127.0.0.1", 1),
+        role: Role::Member,
+        lane: Lane::Calls,
+        wants: None,
+    }
+}
+
+/// Lets everyone in, unless it is told otherwise, and reports whom it turned away.
+struct Doorkeeper {
+    identity: Mutex<PeerIdentity>,
+    refusal: Mutex<Option<Refusal>>,
+    admitted: Mutex<usize>,
+    turned_away: mpsc::UnboundedSender<HandshakeError>,
+}
+
+impl Admission for Doorkeeper {
+    fn identity(&self) -> PeerIdentity {
+        self.identity.lock().unwrap().clone()
+    }
+
+    fn feature_level(&self) -> u32 {
+        3
+    }
+
+    fn admit(&self, _hello: &Hello) -> Result<(), Refusal> {
+        *self.admitted.lock().unwrap() += 1;
+        self.refusal.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    fn turned_away(&self, _remote: SocketAddr, why: &HandshakeError) {
+        self.turned_away.send(why.clone()).unwrap();
+    }
+}
+
+type Handler = Arc<dyn Fn(Bytes, Reply) + Send + Sync>;
+
+/// Serves each request with a function, and reports connections that end.
+struct Functions {
+    handler: Handler,
+    closed: mpsc::UnboundedSender<Closed>,
+}
+
+impl Service for Functions {
+    fn open(&self, _peer: Peer) -> Box<dyn Session> {
+        Box::new(Functions { handler: Arc::clone(&self.handler), closed: self.closed.clone() })
+    }
+}
+
+impl Session for Functions {
+    fn request(&mut self, payload: Bytes, reply: Reply) {
+        (self.handler)(payload, reply);
+    }
+
+    fn closed(&mut self, why: &Closed) {
+        // The test may have looked away.
+        let _ = self.closed.send(why.clone());
+    }
+}
+
+/// A listening node, and what it reports.
+struct Server {
+    listener: Listener,
+    addr: String,
+    door: Arc<Doorkeeper>,
+    turned_away: mpsc::UnboundedReceiver<HandshakeError>,
+    closed: mpsc::UnboundedReceiver<Closed>,
+}
+
+impl Server {
+    async fn start(config: TransportConfig, handler: impl Fn(Bytes, Reply) + Send + Sync + 'static) -> Self {
+        Self::start_at("127.0.0.1:0", config, handler).await
+    }
+
+    async fn start_at(
+        addr: &str,
+        config: TransportConfig,
+        handler: impl Fn(Bytes, Reply) + Send + Sync + 'static,
+    ) -> Self {
+        let (turned_away_sender, turned_away) = mpsc::unbounded_channel();
+        let (closed_sender, closed) = mpsc::unbounded_channel();
+        let door = Arc::new(Doorkeeper {
+            identity: Mutex::new(node("server@127.0.0.1", 2)),
+            refusal: Mutex::default(),
+            admitted: Mutex::default(),
+            turned_away: turned_away_sender,
+        });
+        let service = Arc::new(Functions { handler: Arc::new(handler), closed: closed_sender });
+        let listener = Listener::bind(addr, config, door.clone(), service).await.unwrap();
+        let addr = listener.local_addr().to_string();
+        Self { listener, addr, door, turned_away, closed }
+    }
+
+    async fn echo(config: TransportConfig) -> Self {
+        Self::start(config, |payload, reply| reply.send(payload)).await
+    }
+
+    async fn connect(&self, config: &TransportConfig) -> Connection {
+        soon("a connection", Connection::open(&self.addr, hello(), config)).await.unwrap()
+    }
+
+    async fn next_turned_away(&mut self) -> HandshakeError {
+        soon("a dialer that is turned away", self.turned_away.recv()).await.unwrap()
+    }
+
+    async fn next_closed(&mut self) -> Closed {
+        soon("the end of a connection at the listener", self.closed.recv()).await.unwrap()
+    }
+}
+
+async fn call(connection: &Connection, payload: impl Into<Bytes>) -> Result<Bytes, CallError> {
+    connection.call(payload.into(), deadline()).await
+}

@@ -1,0 +1,316 @@
+//! The sequencer's pure core: requests go in, effects or a rejection come out.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use tabularaft_schema::{SchemaChange, TableDef, TableId, TableKind, Value};
+use tabularaft_store::{Effect, Incarnation, LogIndex, MemberChange, OpResult, TableView, View};
+
+use super::overlay::{Overlay, PendingRow};
+use super::request::{Delta, Guard, Op, Rejection, Request};
+
+/// Everything a decision rests on, and where its effects go.
+pub(crate) struct Decider<'a> {
+    pub(crate) view: &'a View,
+    pub(crate) overlay: &'a mut Overlay,
+    /// The number of the entry that is being filled; what it changes is pending under this number.
+    pub(crate) entry: u64,
+    /// Invariant: greater than every version in the view and the overlay.
+    pub(crate) next_version: &'a mut u64,
+    pub(crate) record_bytes_max: u64,
+}
+
+/// Effects of one request, before they are taken over: a rejection half-way leaves nothing behind.
+struct Staged {
+    owner: Incarnation,
+    effects: Vec<Effect>,
+    rows: Vec<(TableId, Bytes, Option<PendingRow>)>,
+    next_version: u64,
+}
+
+impl Decider<'_> {
+    /// Decides one request. Its effects are appended to `effects`, and pending in the overlay.
+    pub(crate) fn decide(
+        &mut self,
+        owner: Incarnation,
+        request: &Request,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Vec<OpResult>, Rejection> {
+        for guard in &request.guards {
+            self.check(guard)?;
+        }
+        let mut staged = Staged { owner, effects: Vec::new(), rows: Vec::new(), next_version: *self.next_version };
+        let mut results = Vec::with_capacity(request.ops.len());
+        for op in &request.ops {
+            results.push(self.operate(&mut staged, op)?);
+        }
+        *self.next_version = staged.next_version;
+        effects.append(&mut staged.effects);
+        for (table, key, row) in staged.rows {
+            self.overlay.set(self.entry, table, key, row);
+        }
+        Ok(results)
+    }
+
+    fn check(&self, guard: &Guard) -> Result<(), Rejection> {
+        let Guard::Version { table, key, version } = guard;
+        let copy = self.table(*table)?;
+        let found = self.settled(copy, key)?.map_or(0, |row| row.version);
+        if found == *version {
+            return Ok(());
+        }
+        Err(Rejection::VersionDiffers { table: name(copy), expected: *version, found })
+    }
+
+    fn operate(&self, staged: &mut Staged, op: &Op) -> Result<OpResult, Rejection> {
+        match op {
+            Op::Put { table, key, value } => self.put(staged, self.table(*table)?, key, value),
+            Op::InsertNew { table, key, value } => {
+                let copy = self.table(*table)?;
+                self.require_absent(staged, copy, key)?;
+                self.put(staged, copy, key, value)
+            }
+            Op::Delete { table, key } => self.delete(staged, self.table(*table)?, key),
+            Op::DeleteObject { table, key, value } => self.delete_object(staged, self.table(*table)?, key, value),
+            Op::Add { table, key, field, delta, otherwise } => {
+                self.add(staged, self.table(*table)?, key, *field, *delta, otherwise.as_ref())
+            }
+            Op::Clear { table } => {
+                let copy = self.table(*table)?;
+                let version = staged.version();
+                staged.effects.push(Effect::Clear { table: copy.id(), version });
+                Ok(OpResult::Count(copy.len()))
+            }
+            Op::Restart { table } => {
+                let copy = self.view.table(*table).ok_or(Rejection::NoSuchTable(table.0))?;
+                if copy.is_loading() {
+                    let version = staged.version();
+                    staged.effects.push(Effect::Clear { table: *table, version });
+                }
+                Ok(OpResult::Found(copy.is_loading()))
+            }
+            Op::Schema(change) => self.schema(staged, change),
+            Op::Member(change) => self.member(staged, change),
+            Op::Barrier { token } => {
+                staged.effects.push(Effect::Barrier { token: *token });
+                Ok(OpResult::Done)
+            }
+        }
+    }
+
+    fn put(&self, staged: &mut Staged, copy: &TableView, key: &Bytes, value: &Bytes) -> Result<OpResult, Rejection> {
+        self.check_size(copy, key, value)?;
+        let (key, value) = match copy.def().kind {
+            TableKind::Bag => (bag_key(key, value), Bytes::new()),
+            _ => (key.clone(), value.clone()),
+        };
+        if copy.def().kind == TableKind::Bag
+            && let Some(row) = self.current(staged, copy, &key)?
+        {
+            return Ok(OpResult::Version(row.version));
+        }
+        Ok(OpResult::Version(staged.put(copy, key, value)))
+    }
+
+    fn require_absent(&self, staged: &Staged, copy: &TableView, key: &Bytes) -> Result<(), Rejection> {
+        let version = match copy.def().kind {
+            TableKind::Bag => self.bag_keys(staged, copy, key)?.first().map(|(_, version)| *version),
+            _ => self.current(staged, copy, key)?.map(|row| row.version),
+        };
+        version.map_or(Ok(()), |version| Err(Rejection::KeyExists { table: name(copy), version }))
+    }
+
+    fn delete(&self, staged: &mut Staged, copy: &TableView, key: &Bytes) -> Result<OpResult, Rejection> {
+        if copy.def().kind == TableKind::Bag {
+            let keys = self.bag_keys(staged, copy, key)?;
+            let count = keys.len() as u64;
+            for (key, _) in keys {
+                staged.delete(copy, key);
+            }
+            return Ok(OpResult::Count(count));
+        }
+        if self.current(staged, copy, key)?.is_none() {
+            return Ok(OpResult::Count(0));
+        }
+        staged.delete(copy, key.clone());
+        Ok(OpResult::Count(1))
+    }
+
+    fn delete_object(
+        &self,
+        staged: &mut Staged,
+        copy: &TableView,
+        key: &Bytes,
+        value: &Bytes,
+    ) -> Result<OpResult, Rejection> {
+        let (key, is_bag) = match copy.def().kind {
+            TableKind::Bag => (bag_key(key, value), true),
+            _ => (key.clone(), false),
+        };
+        let matches = self.current(staged, copy, &key)?.is_some_and(|row| is_bag || row.value == *value);
+        if matches {
+            staged.delete(copy, key);
+        }
+        Ok(OpResult::Count(u64::from(matches)))
+    }
+
+    fn add(
+        &self,
+        staged: &mut Staged,
+        copy: &TableView,
+        key: &Bytes,
+        field: u32,
+        delta: Delta,
+        otherwise: Option<&Bytes>,
+    ) -> Result<OpResult, Rejection> {
+        if copy.def().kind == TableKind::Bag {
+            return Err(not_applicable(copy, "a bag holds no counters; use a set or an ordered set"));
+        }
+        let current = self.current(staged, copy, key)?.map(|row| row.value);
+        let Some(record) = current.as_ref().or(otherwise) else {
+            return Err(Rejection::NoSuchRecord { table: name(copy) });
+        };
+        let (record, result) = added(copy.def(), record, field, delta).map_err(|why| not_applicable(copy, &why))?;
+        self.check_size(copy, key, &record)?;
+        staged.put(copy, key.clone(), record);
+        Ok(result)
+    }
+
+    fn schema(&self, staged: &mut Staged, change: &SchemaChange) -> Result<OpResult, Rejection> {
+        match self.view.schema().apply(change) {
+            Ok(None) => Ok(OpResult::Found(false)),
+            Ok(Some(_)) => {
+                staged.effects.push(Effect::Schema(change.clone()));
+                Ok(OpResult::Found(true))
+            }
+            Err(error) => Err(Rejection::Schema(error.to_string())),
+        }
+    }
+
+    fn member(&self, staged: &mut Staged, change: &MemberChange) -> Result<OpResult, Rejection> {
+        // The index only dates the change, so any will do for the check.
+        self.view.system().apply(change, LogIndex(0)).map_err(|error| Rejection::Member(error.to_string()))?;
+        staged.effects.push(Effect::Member(change.clone()));
+        Ok(OpResult::Done)
+    }
+
+    fn table(&self, id: TableId) -> Result<&TableView, Rejection> {
+        let copy = self.view.table(id).ok_or(Rejection::NoSuchTable(id.0))?;
+        if copy.is_loading() {
+            return Err(Rejection::TableLoading { table: name(copy) });
+        }
+        Ok(copy)
+    }
+
+    /// The record as this request left it, or else as everything decided before left it.
+    fn current(&self, staged: &Staged, copy: &TableView, key: &Bytes) -> Result<Option<PendingRow>, Rejection> {
+        match staged.row(copy.id(), key) {
+            Some(row) => Ok(row.clone()),
+            None => self.settled(copy, key),
+        }
+    }
+
+    fn settled(&self, copy: &TableView, key: &Bytes) -> Result<Option<PendingRow>, Rejection> {
+        if let Some(pending) = self.overlay.get(copy.id(), key) {
+            return Ok(pending.row.clone());
+        }
+        let row = copy.get(key).map_err(|error| not_applicable(copy, &error.to_string()))?;
+        Ok(row.map(|row| PendingRow { version: row.version(), value: Bytes::copy_from_slice(row.value()) }))
+    }
+
+    /// The storage keys and versions of all records of a bag under `key`.
+    fn bag_keys(&self, staged: &Staged, copy: &TableView, key: &Bytes) -> Result<Vec<(Bytes, u64)>, Rejection> {
+        let mut keys = std::collections::BTreeMap::new();
+        for found in copy.prefix(key) {
+            let stored = found.map_err(|error| not_applicable(copy, &error.to_string()))?;
+            keys.insert(Bytes::copy_from_slice(stored.key()), stored.version());
+        }
+        let pending = self.overlay.prefix(copy.id(), key).map(|(key, pending)| (key, &pending.row));
+        let own = staged.rows.iter().filter(|(t, k, _)| *t == copy.id() && k.starts_with(key)).map(|(_, k, row)| (k, row));
+        for (key, row) in pending.chain(own) {
+            match row {
+                Some(row) => keys.insert(key.clone(), row.version),
+                None => keys.remove(key),
+            };
+        }
+        Ok(keys.into_iter().collect())
+    }
+
+    fn check_size(&self, copy: &TableView, key: &Bytes, value: &Bytes) -> Result<(), Rejection> {
+        let limit = copy.def().options.record_bytes_max.map_or(self.record_bytes_max, u64::from);
+        let bytes = (key.len() + value.len()) as u64;
+        if bytes <= limit {
+            return Ok(());
+        }
+        Err(Rejection::RecordTooLarge { table: name(copy), bytes, limit })
+    }
+}
+
+impl Staged {
+    fn row(&self, table: TableId, key: &Bytes) -> Option<&Option<PendingRow>> {
+        self.rows.iter().rev().find(|(t, k, _)| *t == table && k == key).map(|(_, _, row)| row)
+    }
+
+    fn version(&mut self) -> u64 {
+        let version = self.next_version;
+        self.next_version += 1;
+        version
+    }
+
+    fn put(&mut self, copy: &TableView, key: Bytes, value: Bytes) -> u64 {
+        let version = self.version();
+        let owner = copy.def().options.owned.then_some(self.owner);
+        self.rows.push((copy.id(), key.clone(), Some(PendingRow { version, value: value.clone() })));
+        self.effects.push(Effect::Put { table: copy.id(), key, value, version, owner });
+        version
+    }
+
+    fn delete(&mut self, copy: &TableView, key: Bytes) {
+        let version = self.version();
+        self.rows.push((copy.id(), key.clone(), None));
+        self.effects.push(Effect::Delete { table: copy.id(), key, version });
+    }
+}
+
+/// How a bag stores a record: keys are prefix-free, so all records of a key lie together and none of another.
+pub(crate) fn bag_key(key: &[u8], record: &[u8]) -> Bytes {
+    let mut joined = BytesMut::with_capacity(key.len() + record.len());
+    joined.put_slice(key);
+    joined.put_slice(record);
+    joined.freeze()
+}
+
+fn name(copy: &TableView) -> String {
+    copy.def().name.to_string()
+}
+
+fn not_applicable(copy: &TableView, why: &str) -> Rejection {
+    Rejection::NotApplicable { table: name(copy), why: why.to_owned() }
+}
+
+fn added(def: &TableDef, record: &[u8], field: u32, delta: Delta) -> Result<(Bytes, OpResult), String> {
+    let mut values = def.shape.decode(record).map_err(|error| error.to_string())?;
+    let name = def.shape.fields.get(field as usize).map(|field| field.name.clone());
+    let (Some(value), Some(name)) = (values.get_mut(field as usize), name) else {
+        return Err(format!("it has no field number {field}"));
+    };
+    if def.key.contains(&name) {
+        return Err(format!("field {name} is part of the key and cannot be added to"));
+    }
+    let overflow = || format!("adding to field {name} would overflow");
+    let result = match (&mut *value, delta) {
+        (Value::U64(old), Delta::Integer(delta)) => {
+            *old = old.checked_add_signed(delta).ok_or_else(overflow)?;
+            OpResult::Unsigned(*old)
+        }
+        (Value::I64(old), Delta::Integer(delta)) => {
+            *old = old.checked_add(delta).ok_or_else(overflow)?;
+            OpResult::Integer(*old)
+        }
+        (Value::F64(old), Delta::Float(delta)) => {
+            *old += delta;
+            OpResult::Float(*old)
+        }
+        _ => return Err(format!("field {name} cannot be added to by {delta:?}")),
+    };
+    let record = def.shape.encode(&values).map_err(|error| error.to_string())?;
+    Ok((record.into(), result))
+}

@@ -1,0 +1,16 @@
+//! The write path: requests, the proposer that gathers them, the sequencer that decides them.
+//!
+//! ```text
+//! caller -> proposer (any node, batches) -> leader's sequencer -> Raft log -> apply -> publish view -> wake the caller
+//! ```
+
+mod decide;
+mod overlay;
+mod proposer;
+mod request;
+mod sequencer;
+
+pub(crate) use proposer::{Committed, Proposer, ProposerParts};
+pub use request::{Delta, Rejection};
+pub(crate) use request::{Guard, Op, Request};
+pub(crate) use sequencer::{Sequencer, SequencerLimits, Work};

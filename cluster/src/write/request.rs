@@ -1,0 +1,172 @@
+//! What a caller asks for: guards that must hold, and operations that become effects if they do.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tabularaft_schema::{SchemaChange, TableId};
+use tabularaft_store::MemberChange;
+
+/// One request: all of its operations happen at one log index, or none.
+///
+/// Wire format: add, never change or reuse a variant.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Request {
+    pub(crate) guards: Vec<Guard>,
+    pub(crate) ops: Vec<Op>,
+}
+
+impl Request {
+    pub(crate) fn one(op: Op) -> Self {
+        Self { guards: Vec::new(), ops: vec![op] }
+    }
+
+    pub(crate) fn guarded(guard: Guard, op: Op) -> Self {
+        Self { guards: vec![guard], ops: vec![op] }
+    }
+
+    /// Exclusive requests change what other decisions rest on, so they are decided with nothing else in flight.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        let exclusive = |op: &Op| {
+            matches!(op, Op::Clear { .. } | Op::Restart { .. } | Op::Schema(_) | Op::Member(_) | Op::Barrier { .. })
+        };
+        self.ops.iter().any(exclusive)
+    }
+
+    /// An estimate of the bytes this request adds to a batch.
+    pub(crate) fn bytes(&self) -> usize {
+        32 + self.ops.iter().map(Op::bytes).sum::<usize>()
+    }
+}
+
+/// A condition on the state that the leader checks before it decides.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Guard {
+    /// The record under this key has this version; zero: there is none.
+    Version { table: TableId, key: Bytes, version: u64 },
+}
+
+/// One operation on one record, table or the schema.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Op {
+    /// Inserts or replaces; in a bag adds the record unless it is there.
+    Put { table: TableId, key: Bytes, value: Bytes },
+    /// Inserts, rejected if the key is taken.
+    InsertNew { table: TableId, key: Bytes, value: Bytes },
+    /// Deletes the record, or in a bag all records, under the key.
+    Delete { table: TableId, key: Bytes },
+    /// Deletes exactly this record.
+    DeleteObject { table: TableId, key: Bytes, value: Bytes },
+    /// Adds to a numeric field; `otherwise` is the record to start from if there is none.
+    Add { table: TableId, key: Bytes, field: u32, delta: Delta, otherwise: Option<Bytes> },
+    /// Deletes every record of the table.
+    Clear { table: TableId },
+    /// Declares that no live copy of a ram table is left: it starts again, empty, on every node.
+    Restart { table: TableId },
+    Schema(SchemaChange),
+    Member(MemberChange),
+    /// Marks an index at which every node captures a view.
+    Barrier { token: u64 },
+}
+
+impl Op {
+    fn bytes(&self) -> usize {
+        match self {
+            Op::Put { key, value, .. } | Op::InsertNew { key, value, .. } | Op::DeleteObject { key, value, .. } => {
+                key.len() + value.len()
+            }
+            Op::Delete { key, .. } => key.len(),
+            Op::Add { key, otherwise, .. } => key.len() + otherwise.as_ref().map_or(0, Bytes::len),
+            _ => 256,
+        }
+    }
+}
+
+/// What a counter changes by.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Delta {
+    /// For signed and unsigned integer fields.
+    Integer(i64),
+    /// For floating-point fields.
+    Float(f64),
+}
+
+impl From<i64> for Delta {
+    fn from(delta: i64) -> Self {
+        Delta::Integer(delta)
+    }
+}
+
+impl From<f64> for Delta {
+    fn from(delta: f64) -> Self {
+        Delta::Float(delta)
+    }
+}
+
+/// Why a request did not and will not happen. Wire format: add, never change or reuse a variant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The table was dropped, or has never been.
+    #[error("there is no table with id {0}; it may have been dropped")]
+    NoSuchTable(u64),
+    /// `insert_new` found a record under the key.
+    #[error("table {table}: a record with this key exists (version {version})")]
+    KeyExists {
+        /// The table's name.
+        table: String,
+        /// The version of the record that is there.
+        version: u64,
+    },
+    /// A compare-and-swap found another version; zero stands for no record.
+    #[error("table {table}: expected version {expected}, found {found} (0 = no record)")]
+    VersionDiffers {
+        /// The table's name.
+        table: String,
+        /// The version asked for.
+        expected: u64,
+        /// The version found.
+        found: u64,
+    },
+    /// A counter was to be added to, and there is no record to start from.
+    #[error("table {table}: there is no record with this key to add to")]
+    NoSuchRecord {
+        /// The table's name.
+        table: String,
+    },
+    /// The record is over the limit.
+    #[error("table {table}: the record has {bytes} bytes, the limit is {limit}; raise record_bytes_max or split the record")]
+    RecordTooLarge {
+        /// The table's name.
+        table: String,
+        /// Bytes of key and record.
+        bytes: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The operation does not fit the table's kind or the field's type.
+    #[error("table {table}: {why}")]
+    NotApplicable {
+        /// The table's name.
+        table: String,
+        /// What does not fit.
+        why: String,
+    },
+    /// The leader has no loaded copy of the table yet.
+    #[error("table {table} is still being loaded on the leader")]
+    TableLoading {
+        /// The table's name.
+        table: String,
+    },
+    /// A change of the schema does not apply.
+    #[error("{0}")]
+    Schema(String),
+    /// A change of the members does not apply.
+    #[error("{0}")]
+    Member(String),
+}
+
+impl Rejection {
+    /// Whether the same request may succeed a little later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Rejection::TableLoading { .. })
+    }
+}

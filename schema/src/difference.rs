@@ -1,0 +1,134 @@
+//! In what two definitions differ.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::table_def::TableDef;
+
+/// One property in which two things differ, with both values as text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Difference {
+    /// The property: `kind`, `field topic`, `option owned`, …
+    pub field: String,
+    /// Its value on our side; `none` if it is absent.
+    pub ours: String,
+    /// Its value on the other side; `none` if it is absent.
+    pub theirs: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is {} here and {} there", self.field, self.ours, self.theirs)
+    }
+}
+
+/// The differences of two sets of named properties, sorted by name.
+pub(crate) fn between(ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, String>) -> Vec<Difference> {
+    let only_theirs = theirs.keys().filter(|field| !ours.contains_key(*field));
+    let mut fields: Vec<_> = ours.keys().chain(only_theirs).collect();
+    fields.sort();
+    let value = |side: &BTreeMap<String, String>, field| {
+        side.get(field).cloned().unwrap_or_else(|| "none".to_owned())
+    };
+    let differing = fields.into_iter().filter(|field| ours.get(*field) != theirs.get(*field));
+    differing
+        .map(|field| Difference {
+            field: field.clone(),
+            ours: value(ours, field),
+            theirs: value(theirs, field),
+        })
+        .collect()
+}
+
+impl TableDef {
+    /// All differences between this definition and another, sorted by property. Empty if they are equal.
+    ///
+    /// The table's name is not compared.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<Difference> {
+        between(&self.properties(), &other.properties())
+    }
+
+    /// The whole definition but its name, as text. What is not mentioned here goes unnoticed when two definitions
+    /// are compared, so a new property MUST be added.
+    pub(crate) fn properties(&self) -> BTreeMap<String, String> {
+        let Self { name: _, kind, copy, shape, key, indexes, options } = self;
+        let bytes_max = options.record_bytes_max.map_or("none".to_owned(), |bytes| bytes.to_string());
+        let mut properties = BTreeMap::from([
+            ("kind".to_owned(), kind.to_string()),
+            ("copy".to_owned(), copy.to_string()),
+            ("key".to_owned(), key.join(", ")),
+            ("record version".to_owned(), shape.version.to_string()),
+            ("option owned".to_owned(), options.owned.to_string()),
+            ("option local_content".to_owned(), options.local_content.to_string()),
+            ("option load_order".to_owned(), options.load_order.to_string()),
+            ("option record_bytes_max".to_owned(), bytes_max),
+        ]);
+        for (place, field) in (1..).zip(&shape.fields) {
+            properties
+                .insert(format!("field {}", field.name), format!("{} (field {place})", field.field_type));
+        }
+        for index in indexes {
+            let unique = if index.unique { "unique " } else { "" };
+            properties.insert(format!("index {}", index.name), format!("{unique}on {}", index.field));
+        }
+        properties
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::FieldType;
+    use crate::kind::TableKind;
+    use crate::table_def::{IndexDef, TableOptions};
+
+    fn def() -> TableDef {
+        let def = TableDef::builder("t").unwrap().field("a", FieldType::U64).field("b", FieldType::String);
+        def.key("a").index("b").build().unwrap()
+    }
+
+    fn differing(change: impl FnOnce(&mut TableDef)) -> Vec<String> {
+        let mut other = def();
+        change(&mut other);
+        def().differences(&other).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn equal_definitions_do_not_differ() {
+        assert!(differing(|_| ()).is_empty());
+    }
+
+    #[test]
+    fn every_property_is_compared() {
+        assert_eq!(differing(|def| def.kind = TableKind::Bag), ["kind is set here and bag there"]);
+        assert_eq!(differing(|def| def.copy = crate::CopyMode::Ram), ["copy is disc here and ram there"]);
+        assert_eq!(differing(|def| def.key.push("b".into())), ["key is a here and a, b there"]);
+        assert_eq!(differing(|def| def.shape.version = 2), ["record version is 1 here and 2 there"]);
+        assert_eq!(
+            differing(|def| def.shape.fields.swap(0, 1)),
+            [
+                "field a is u64 (field 1) here and u64 (field 2) there",
+                "field b is string (field 2) here and string (field 1) there"
+            ]
+        );
+        assert_eq!(
+            differing(|def| def.shape.fields[1].name = "c".into()),
+            [
+                "field b is string (field 2) here and none there",
+                "field c is none here and string (field 2) there"
+            ]
+        );
+        assert_eq!(differing(|def| def.indexes.clear()), ["index b is on b here and none there"]);
+        let unique = IndexDef { name: "b".into(), field: "b".into(), unique: true };
+        assert_eq!(
+            differing(|def| def.indexes = vec![unique]),
+            ["index b is on b here and unique on b there"]
+        );
+        let options =
+            TableOptions { owned: true, local_content: true, load_order: 1, record_bytes_max: Some(9) };
+        assert_eq!(differing(|def| def.options = options).len(), 4);
+    }
+}

@@ -1,0 +1,59 @@
+//! What is wrong with schema changes.
+
+use thiserror::Error;
+
+use super::{TableDefError, listed};
+use crate::difference::Difference;
+use crate::name::{NodeName, TableName};
+
+/// A schema change that is refused. The schema is as before.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SchemaError {
+    /// The definition contradicts itself.
+    #[error(transparent)]
+    InvalidTable(#[from] TableDefError),
+    /// The table exists with another definition.
+    #[error(
+        "table `{table}` exists with another definition: {}; use the same definition, or drop the table first",
+        listed(differences)
+    )]
+    DefinitionDiffers {
+        /// The table.
+        table: TableName,
+        /// Every difference: *ours* is the definition asked for, *theirs* the existing one.
+        differences: Vec<Difference>,
+    },
+    /// There is no such table.
+    #[error("table `{table}` does not exist; create it first")]
+    NoSuchTable {
+        /// The table.
+        table: TableName,
+    },
+    /// The table has a private content on every node, so each node holds it.
+    #[error(
+        "table `{table}` has local content: every node holds its own, and `{node}` cannot be without it; drop the table instead"
+    )]
+    LocalContent {
+        /// The table.
+        table: TableName,
+        /// The node that was to give up its copy.
+        node: NodeName,
+    },
+    /// The new name of a node is in use.
+    #[error(
+        "node `{from}` cannot be renamed to `{to}`: the schema already mentions a node of that name; forget it first"
+    )]
+    NodeNameTaken {
+        /// The node.
+        from: NodeName,
+        /// The name in use.
+        to: NodeName,
+    },
+    /// The schema holds as many tables as it may.
+    #[error("the schema holds {tables_max} tables, the most allowed; drop one first")]
+    TooManyTables {
+        /// The limit.
+        tables_max: usize,
+    },
+}

@@ -1,0 +1,239 @@
+//! The writer: applies the log's entries, in order and without deciding anything.
+
+use std::sync::{Arc, MutexGuard};
+
+use bytes::Bytes;
+use tabularaft_schema::TableId;
+
+use crate::batch::Batch;
+use crate::copy::LoadedTable;
+use crate::effect::Effect;
+use crate::error::StoreError;
+use crate::request::Decided;
+use crate::shared::Shared;
+use crate::state::State;
+use crate::table_state::RecordChange;
+use crate::{LogIndex, MemberChange, Position};
+
+/// The exclusive handle on the state. What it changes is staged: readers see none of it until
+/// [`publish`](Self::publish), which may come with this handle or a later one.
+pub struct Applier<'a> {
+    shared: &'a Arc<Shared>,
+    state: MutexGuard<'a, State>,
+}
+
+/// What applying an entry came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Applied {
+    /// Its effects are in the state.
+    Accepted {
+        /// The requests that it decided.
+        decided: Vec<Decided>,
+    },
+    /// It was decided in another term than the one in which it was logged, so nothing of it happened.
+    Fenced {
+        /// The term in which it was decided.
+        decided_in: u64,
+        /// The term that the log gave it.
+        log_term: u64,
+    },
+    /// It was in the state already.
+    Skipped,
+}
+
+impl<'a> Applier<'a> {
+    pub(crate) fn new(shared: &'a Arc<Shared>) -> Self {
+        Self { shared, state: shared.lock() }
+    }
+
+    /// Applies an entry that carries a batch.
+    ///
+    /// # Errors
+    /// The store is poisoned, the log has a gap, or the payload is no batch that this build reads; then nothing of it
+    /// was applied. Any other error poisons the store.
+    pub fn apply(&mut self, position: Position, payload: &Bytes) -> Result<Applied, StoreError> {
+        if !self.is_next(position)? {
+            return Ok(Applied::Skipped);
+        }
+        let batch = Batch::decode(payload).map_err(|source| StoreError::Batch { position, source })?;
+        self.state.advance(position, payload.len());
+        if batch.term != position.term {
+            return Ok(Applied::Fenced { decided_in: batch.term, log_term: position.term });
+        }
+        for decided in &batch.decided {
+            self.state.cluster.windows.record(decided, position.log_index());
+        }
+        let applied = self.apply_effects(position, &batch.effects);
+        self.shared.fatal(applied)?;
+        Ok(Applied::Accepted { decided: batch.decided })
+    }
+
+    /// Applies an entry that changes the membership of the Raft group; the bytes are the caller's.
+    ///
+    /// # Errors
+    /// The store is poisoned, or the log has a gap.
+    pub fn apply_membership(&mut self, position: Position, membership: Bytes) -> Result<Applied, StoreError> {
+        if !self.is_next(position)? {
+            return Ok(Applied::Skipped);
+        }
+        self.state.advance(position, membership.len());
+        self.state.cluster.membership = Some(membership);
+        Ok(Applied::Accepted { decided: Vec::new() })
+    }
+
+    /// Applies an entry without content.
+    ///
+    /// # Errors
+    /// As [`apply_membership`](Self::apply_membership).
+    pub fn apply_blank(&mut self, position: Position) -> Result<Applied, StoreError> {
+        if !self.is_next(position)? {
+            return Ok(Applied::Skipped);
+        }
+        self.state.advance(position, 0);
+        Ok(Applied::Accepted { decided: Vec::new() })
+    }
+
+    /// Makes everything staged visible, at once and as a whole.
+    pub fn publish(&mut self) {
+        if self.shared.check().is_ok() {
+            self.state.publish(self.shared);
+        }
+    }
+
+    /// The position of the last applied entry, published or not.
+    pub fn applied(&self) -> Option<Position> {
+        self.state.cluster.applied
+    }
+
+    /// Whether so much waits for the next checkpoint that applying should wait too.
+    pub fn overloaded(&self) -> bool {
+        self.shared.control.is_overloaded()
+    }
+
+    /// Makes a copied table appear as of log index `at`, and applies what this node has applied since. A table that is
+    /// newer than this node's applied index can be read once the node has caught up.
+    ///
+    /// # Errors
+    /// The table is not being loaded, or the copy is too old for what has been kept of the log: copy it again.
+    pub fn install_table(&mut self, loaded: LoadedTable, at: LogIndex) -> Result<(), StoreError> {
+        self.shared.check()?;
+        let id = loaded.table();
+        let durable = self.state.file.is_some();
+        let table = self.state.tables.get_mut(&id).ok_or(StoreError::NotHeld { table: id })?;
+        let installed = table.install(loaded, at, durable);
+        let installed = match installed {
+            Err(error @ (StoreError::NotLoading { .. } | StoreError::CopyTooOld { .. })) => {
+                return Err(error);
+            }
+            installed => self.shared.fatal(installed)?,
+        };
+        self.state.unsaved.changed_bytes += installed;
+        self.state.note_installed(id);
+        self.state.follow_copied_mode(id, self.shared)?;
+        self.state.wake_checkpoint_after_publish = true;
+        Ok(())
+    }
+
+    /// Changes records of tables whose content is this node's own. All effects are applied or none.
+    ///
+    /// # Errors
+    /// An effect is no change of a record, or its table is not a local one of this node; then nothing was applied. An
+    /// error of the disc poisons the store.
+    ///
+    /// # Durability
+    /// What is on disc of these tables is durable when this returns.
+    pub fn apply_local(&mut self, effects: &[Effect]) -> Result<(), StoreError> {
+        self.shared.check()?;
+        for effect in effects {
+            self.check_local(effect)?;
+        }
+        let state = &mut *self.state;
+        let applied = state.local.apply(&mut state.tables, effects);
+        self.shared.fatal(applied)?;
+        for table in effects.iter().filter_map(Effect::table) {
+            self.state.note_changed(table);
+        }
+        Ok(())
+    }
+
+    /// A version for a local change, greater than every one before it on this node.
+    pub fn next_local_version(&mut self) -> u64 {
+        self.state.local.next_version()
+    }
+
+    fn check_local(&self, effect: &Effect) -> Result<(), StoreError> {
+        let id = effect.table().ok_or(StoreError::NotARecordChange)?;
+        let table = self.state.tables.get(&id).ok_or(StoreError::NotHeld { table: id })?;
+        match table.def.options.local_content {
+            true => Ok(()),
+            false => Err(StoreError::NotLocal { table: table.def.name.clone() }),
+        }
+    }
+
+    fn is_next(&self, position: Position) -> Result<bool, StoreError> {
+        self.shared.check()?;
+        match self.state.cluster.applied {
+            Some(applied) if position.index <= applied.index => Ok(false),
+            Some(applied) if position.index > applied.index + 1 => {
+                Err(StoreError::Gap { expected: applied.index + 1, found: position.index })
+            }
+            _ => Ok(true),
+        }
+    }
+
+    fn apply_effects(&mut self, position: Position, effects: &[Effect]) -> Result<(), StoreError> {
+        let mut barrier = None;
+        for effect in effects {
+            if let Some(version) = effect.version() {
+                let cluster = &mut self.state.cluster;
+                cluster.last_version = cluster.last_version.max(version);
+            }
+            match effect {
+                Effect::Put { table, .. } | Effect::Delete { table, .. } | Effect::Clear { table, .. } => {
+                    self.state.apply_record(position.index, *table, effect)?;
+                }
+                Effect::Schema(change) => {
+                    self.state.apply_schema(change, position.log_index(), self.shared)?
+                }
+                Effect::Member(change) => self.state.apply_member(change, position.log_index()),
+                Effect::Barrier { token } => barrier = Some(*token),
+            }
+        }
+        if let Some(token) = barrier {
+            self.state.take_barrier(token);
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Effects on tables that this node does not hold, or whose content is not the log's, are not its business.
+    fn apply_record(&mut self, index: u64, id: TableId, effect: &Effect) -> Result<(), StoreError> {
+        let Some(table) = self.tables.get_mut(&id) else { return Ok(()) };
+        let Some(change) = RecordChange::of(effect).filter(|_| !table.def.options.local_content) else {
+            return Ok(());
+        };
+        let was_current = table.view.is_some();
+        self.reap_view |= matches!(change, RecordChange::Clear);
+        self.unsaved.changed_bytes += table.change(index, effect, change, self.file.as_ref())?;
+        if was_current {
+            self.note_changed(id);
+        }
+        Ok(())
+    }
+
+    fn apply_member(&mut self, change: &MemberChange, at: LogIndex) {
+        match self.cluster.system.apply(change, at) {
+            Ok(next) => self.cluster.system = Arc::new(next),
+            Err(error) => {
+                tracing::warn!(%error, index = at.0, "a change of members in the log does not apply");
+                return;
+            }
+        }
+        match change {
+            MemberChange::Started { node, life, .. } => self.cluster.windows.life_started(*node, *life),
+            MemberChange::Remove { node } => self.cluster.windows.node_removed(*node),
+            MemberChange::Found { .. } | MemberChange::Admit { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The storage keys of bags: the encoded key, and the record's bytes after it.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use tabularaft_schema::{FieldType, TableDef};
+
+/// The storage key of a bag's record: what an effect carries, with an empty value.
+pub fn bag_storage_key(key: &[u8], record: &[u8]) -> Bytes {
+    let mut joined = BytesMut::with_capacity(key.len() + record.len());
+    joined.put_slice(key);
+    joined.put_slice(record);
+    joined.freeze()
+}
+
+/// Key and record of a bag's storage key. What is no key of the table is all key, so that nothing is made up.
+pub(crate) fn split<'k>(def: &TableDef, storage_key: &'k [u8]) -> (&'k [u8], &'k [u8]) {
+    let mut rest = storage_key;
+    for field in def.key_fields() {
+        match after_field(rest, &field.field_type) {
+            Some(after) => rest = after,
+            None => return (storage_key, &[]),
+        }
+    }
+    storage_key.split_at(storage_key.len() - rest.len())
+}
+
+/// What follows one key field, in the encoding that [`Key`](tabularaft_schema::Key) describes.
+fn after_field<'k>(key: &'k [u8], field_type: &FieldType) -> Option<&'k [u8]> {
+    match field_type {
+        FieldType::Bool => key.get(1..),
+        FieldType::U64 | FieldType::I64 | FieldType::F64 => key.get(8..),
+        FieldType::String | FieldType::Bytes => after_end_mark(key),
+        FieldType::Optional(inner) => match key.split_first()? {
+            (0, rest) => Some(rest),
+            (_, rest) => after_field(rest, inner),
+        },
+        _ => None,
+    }
+}
+
+/// `00 01` ends a text; any other byte after `00` belongs to it.
+fn after_end_mark(mut key: &[u8]) -> Option<&[u8]> {
+    loop {
+        let zero = key.iter().position(|byte| *byte == 0)?;
+        let (mark, rest) = key.get(zero + 1..)?.split_first()?;
+        if *mark == 1 {
+            return Some(rest);
+        }
+        key = rest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tabularaft_schema::{TableDef, TableKind, Value};
+
+    use super::*;
+
+    #[test]
+    fn a_storage_key_splits_where_its_key_ends() {
+        let text = FieldType::String;
+        let def = TableDef::builder("t").unwrap().kind(TableKind::Bag);
+        let def =
+            def.field("a", text.clone()).field("b", FieldType::optional(text)).field("c", FieldType::I64);
+        let def = def.field("d", FieldType::Bool).key("a").key("b").key("c").key("d").build().unwrap();
+        for b in [Value::Null, Value::String(String::new()), Value::String("\0\u{1}\0".into())] {
+            let parts = [Value::String("x\0".into()), b, Value::I64(-7), Value::Bool(true)];
+            let key = def.key_of_parts(&parts).unwrap();
+            let joined = bag_storage_key(&key, b"\0\x01record");
+            assert_eq!(split(&def, &joined), (key.as_bytes(), &b"\0\x01record"[..]));
+            assert_eq!(split(&def, &key[..key.len() - 1]).1, b"", "a broken key is not split");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A table's records on disc as of one commit.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use redb::{Range, ReadOnlyTable, ReadableTableMetadata};
+
+use super::database::TablesFile;
+use super::layout::{self, Bytes};
+use crate::error::StoreError;
+use crate::row::{Row, RowRef};
+use crate::stored_record::StoredRecord;
+
+/// Records in the database file, read as of the commit at which this was opened, however many follow.
+pub(crate) struct DiscTable {
+    table: ReadOnlyTable<Bytes, Bytes>,
+    name: Arc<str>,
+    file: Arc<TablesFile>,
+}
+
+impl DiscTable {
+    pub(super) fn new(table: ReadOnlyTable<Bytes, Bytes>, name: Arc<str>, file: Arc<TablesFile>) -> Self {
+        Self { table, name, file }
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        let stored = self.table.get(key).map_err(|error| self.file.failed("reading", error))?;
+        stored
+            .map(|stored| Ok(layout::row(&self.file, &self.name, key, stored.value())?.to_row()))
+            .transpose()
+    }
+
+    pub(crate) fn len(&self) -> Result<u64, StoreError> {
+        self.table.len().map_err(|error| self.file.failed("reading", error))
+    }
+
+    /// Calls `each` with every record in key order, copying none.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&[u8], RowRef<'_>)) -> Result<(), StoreError> {
+        let range = self.table.range::<&[u8]>(..).map_err(|error| self.file.failed("reading", error))?;
+        for stored in range {
+            let (key, value) = stored.map_err(|error| self.file.failed("reading", error))?;
+            each(key.value(), layout::row(&self.file, &self.name, key.value(), value.value())?);
+        }
+        Ok(())
+    }
+
+    /// The records between two bounds, from both ends. Bounds that exclude each other give nothing.
+    pub(crate) fn range(&self, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<DiscRange, StoreError> {
+        let range = self.table.range::<&[u8]>(bounds).map_err(|error| self.file.failed("reading", error))?;
+        Ok(DiscRange { range, name: Arc::clone(&self.name), file: Arc::clone(&self.file) })
+    }
+}
+
+/// Iterates over records on disc; each is checked against its checksum.
+pub(crate) struct DiscRange {
+    range: Range<'static, Bytes, Bytes>,
+    name: Arc<str>,
+    file: Arc<TablesFile>,
+}
+
+type Stored =
+    Result<(redb::AccessGuard<'static, Bytes>, redb::AccessGuard<'static, Bytes>), redb::StorageError>;
+
+impl DiscRange {
+    fn record(&self, stored: Stored) -> Result<StoredRecord<'static>, StoreError> {
+        let (key, value) = stored.map_err(|error| self.file.failed("reading", error))?;
+        let row = layout::row(&self.file, &self.name, key.value(), value.value())?;
+        Ok(StoredRecord::owned(key.value().to_vec(), row.to_row()))
+    }
+}
+
+impl Iterator for DiscRange {
+    type Item = Result<StoredRecord<'static>, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let stored = self.range.next()?;
+        Some(self.record(stored))
+    }
+}
+
+impl DoubleEndedIterator for DiscRange {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let stored = self.range.next_back()?;
+        Some(self.record(stored))
+    }
+}

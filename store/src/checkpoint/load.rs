@@ -1,0 +1,50 @@
+//! Reading the checkpoint at start.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tabularaft_schema::{TableDef, TableId, TableKind};
+
+use super::database::TablesFile;
+use super::disc_table::DiscTable;
+use super::layout::{self, SavedTables};
+use crate::cluster_state::ClusterState;
+use crate::error::StoreError;
+use crate::memory::{MemoryTable, OrderedBuilder};
+use crate::table_state;
+
+/// The last checkpoint, with the tables as they are on disc.
+pub(crate) struct LoadedCheckpoint {
+    pub(crate) cluster: ClusterState,
+    pub(crate) saved: SavedTables,
+    pub(crate) tables: BTreeMap<TableId, Arc<DiscTable>>,
+}
+
+/// Reads everything but the records; `None` if there has been no checkpoint yet.
+pub(crate) fn load(file: &Arc<TablesFile>) -> Result<Option<LoadedCheckpoint>, StoreError> {
+    let transaction = file.read()?;
+    let Some((cluster, saved)) = layout::read_meta(file, &transaction)? else { return Ok(None) };
+    let mut tables = BTreeMap::new();
+    for (id, table) in &saved {
+        let name = layout::table_name(*id, table.generation);
+        let disc = file.disc_table(&transaction, &name)?.ok_or_else(|| StoreError::Damaged {
+            file: file.path().to_owned(),
+            what: format!("table {name}"),
+            why: "the checkpoint refers to it, but it is not there".to_owned(),
+        })?;
+        tables.insert(*id, Arc::new(disc));
+    }
+    Ok(Some(LoadedCheckpoint { cluster, saved, tables }))
+}
+
+/// Reads a table into memory.
+pub(crate) fn load_memory(def: &TableDef, disc: &DiscTable) -> Result<MemoryTable, StoreError> {
+    if def.kind == TableKind::Set {
+        let mut records = table_state::new_memory(def);
+        disc.for_each(|key, row| drop(records.insert(key, row)))?;
+        return Ok(records);
+    }
+    let mut builder = OrderedBuilder::new();
+    disc.for_each(|key, row| builder.push(key, row).expect("the database gives its records in key order"))?;
+    Ok(MemoryTable::Ordered(builder.finish()))
+}

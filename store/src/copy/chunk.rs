@@ -1,0 +1,139 @@
+//! Chunks of a table copy.
+//!
+//! Persistent: add, never change or reuse. A chunk is sealed (version, checksum, content); its content is the postcard
+//! of the wire form below.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tabularaft_schema::TableId;
+
+use crate::error::StoreError;
+use crate::row::RowRef;
+use crate::sealed::{self, SealError};
+use crate::stored_record::StoredRecord;
+use crate::table_range::TableRange;
+use crate::{Incarnation, TableDigest};
+
+const CHUNK_VERSION: u8 = 1;
+
+/// What a record takes in a chunk besides key and value, at most.
+const RECORD_OVERHEAD_BYTES: usize = 40;
+
+/// Some records of a table, packed to be sent.
+#[derive(Debug, Clone)]
+pub struct CopyChunk {
+    /// How many records are in it.
+    pub records: u64,
+    /// What travels.
+    pub bytes: Bytes,
+    /// The cursor for the next chunk; `None` if this was the last.
+    pub next: Option<Vec<u8>>,
+}
+
+/// Why a chunk cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChunkError {
+    /// The bytes are no chunk that this build reads.
+    #[error("{0}")]
+    Unreadable(SealError),
+    /// The chunk is of another table.
+    #[error("it belongs to table {found:?}")]
+    OtherTable {
+        /// Whose it is.
+        found: TableId,
+    },
+    /// The chunk does not follow the one before it: one was lost, or came twice.
+    #[error("it does not follow the chunk before it: resume from the builder's cursor")]
+    OutOfOrder,
+    /// The last chunk has been taken already, or has not arrived yet.
+    #[error("the copy is {}complete", if *.complete { "already " } else { "not " })]
+    Completeness {
+        /// Whether the last chunk had been taken.
+        complete: bool,
+    },
+}
+
+/// Persistent: the order of the fields is the format.
+#[derive(Serialize, Deserialize)]
+pub(super) struct WireChunk<'a> {
+    pub(super) table: TableId,
+    /// The cursor that this chunk follows.
+    #[serde(borrow)]
+    pub(super) after: Option<&'a [u8]>,
+    /// The cursor that the next chunk follows; `None` in the last chunk.
+    #[serde(borrow)]
+    pub(super) next: Option<&'a [u8]>,
+    #[serde(borrow)]
+    pub(super) records: Vec<WireRecord<'a>>,
+}
+
+/// Persistent: the order of the fields is the format.
+#[derive(Serialize, Deserialize)]
+pub(super) struct WireRecord<'a> {
+    #[serde(borrow, with = "serde_bytes")]
+    pub(super) key: &'a [u8],
+    version: u64,
+    owner: Option<Incarnation>,
+    #[serde(borrow, with = "serde_bytes")]
+    value: &'a [u8],
+}
+
+impl CopyChunk {
+    /// Packs what `records` gives, up to about `bytes_max`, but at least one record if there is any.
+    pub(crate) fn take(
+        table: TableId,
+        after: Option<&[u8]>,
+        bytes_max: usize,
+        mut records: TableRange<'_>,
+    ) -> Result<Self, StoreError> {
+        let mut taken: Vec<StoredRecord<'_>> = Vec::new();
+        let mut bytes = 0;
+        let mut more = false;
+        for record in &mut records {
+            let record = record?;
+            bytes += record.key().len() + record.value().len() + RECORD_OVERHEAD_BYTES;
+            if bytes > bytes_max && !taken.is_empty() {
+                more = true;
+                break;
+            }
+            taken.push(record);
+        }
+        let next = taken.last().filter(|_| more).map(|record| record.key().to_vec());
+        let wire = WireChunk {
+            table,
+            after,
+            next: next.as_deref(),
+            records: taken.iter().map(WireRecord::of).collect(),
+        };
+        let bytes = sealed::seal(CHUNK_VERSION, &wire).into();
+        Ok(Self { records: taken.len() as u64, bytes, next })
+    }
+}
+
+impl<'a> WireChunk<'a> {
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, ChunkError> {
+        sealed::content(CHUNK_VERSION, bytes).and_then(sealed::decode).map_err(ChunkError::Unreadable)
+    }
+
+    pub(super) fn digest_into(&self, digest: &mut TableDigest) {
+        for record in &self.records {
+            digest.add(record.key, record.version, record.value);
+        }
+    }
+}
+
+impl<'a> WireRecord<'a> {
+    fn of(record: &'a StoredRecord<'_>) -> Self {
+        let row = record.row();
+        Self { key: record.key(), version: row.version(), owner: row.owner(), value: row.value() }
+    }
+
+    pub(super) fn row(&self) -> RowRef<'a> {
+        RowRef::new(self.version, self.owner, self.value)
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        (self.key.len() + self.value.len()) as u64
+    }
+}

@@ -1,0 +1,78 @@
+//! The storage of Tabularaft: views, copies in memory and on disc, and the Raft log. Blocking, with threads of its own;
+//! it knows nothing of networks, of Raft's rules or of async.
+//!
+//! What goes in is a log of effects ([`Batch`]es at [`Position`]s), applied by the one [`Applier`]; what comes out are
+//! [`View`]s, immutable states of all tables at one log index. Behind them a checkpoint on disc follows the log, so
+//! that the log can be purged and a restart is quick.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
+
+pub mod data_dir;
+pub mod disc;
+pub mod identity;
+pub mod log;
+pub mod memory;
+/// Records as the store keeps them.
+pub mod row;
+
+mod applier;
+mod bag;
+mod barrier;
+mod batch;
+mod changes;
+mod checkpoint;
+mod cluster_state;
+mod copy;
+mod digest;
+mod disc_records;
+mod effect;
+mod error;
+mod image;
+mod incarnation;
+mod install;
+mod load_buffer;
+mod local;
+mod open;
+mod options;
+mod position;
+mod reaper;
+mod refill;
+mod request;
+mod schema_change;
+mod sealed;
+mod shared;
+mod small_file;
+mod staging;
+mod state;
+mod store;
+mod stored_record;
+mod system;
+mod table_range;
+mod table_state;
+mod table_view;
+mod view;
+mod windows;
+
+pub use applier::{Applied, Applier};
+pub use bag::bag_storage_key;
+pub use batch::{Batch, BatchError, batch_needs_sync};
+pub use copy::{ChunkError, CopyChunk, LoadedTable, Progress, TableBuilder};
+pub use data_dir::{DataDir, DataDirError, Retired};
+pub use digest::TableDigest;
+pub use effect::Effect;
+pub use error::StoreError;
+pub use identity::{Identity, IdentityError, KnownPeer, Removal, current_boot_id};
+pub use incarnation::Incarnation;
+pub use options::{OnCheckpoint, StoreOptions};
+pub use position::{LogIndex, Position};
+pub use request::{Decided, OpResult, RequestId, Seen};
+pub use row::{Row, RowRef};
+pub use sealed::SealError;
+pub use staging::{HeldTable, Staging};
+pub use store::{Store, TableStatus};
+pub use stored_record::StoredRecord;
+pub use system::{Cluster, Member, MemberChange, MemberError, RemovedMember, SystemState};
+pub use table_range::{ALL_KEYS, KeyBounds, TableRange};
+pub use table_view::{CopyState, TableView};
+pub use view::View;
+pub use windows::OUTCOMES_PER_INCARNATION;

@@ -1,0 +1,73 @@
+//! Opening a store.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tabularaft_schema::{CopyMode, Table};
+
+use crate::Position;
+use crate::checkpoint::layout::{self, SavedTable};
+use crate::checkpoint::{self, DiscTable, LoadedCheckpoint, TablesFile};
+use crate::cluster_state::ClusterState;
+use crate::disc_records::DiscRecords;
+use crate::error::StoreError;
+use crate::local::LocalTables;
+use crate::options::StoreOptions;
+use crate::state::{State, Unsaved};
+use crate::table_state::{Body, Saved, TableState};
+
+/// The state as of the last checkpoint, the file it came from, and its position.
+pub(crate) type Opened = (State, Option<Arc<TablesFile>>, Option<Position>);
+
+pub(crate) fn open(options: &StoreOptions) -> Result<Opened, StoreError> {
+    let file = options.dir.as_deref().map(|dir| open_file(dir, options)).transpose()?;
+    let local = LocalTables::new(options.dir.clone(), Arc::clone(&options.disc), options.cache_bytes);
+    let loaded = file.as_ref().map(checkpoint::load).transpose()?.flatten();
+    let cluster = loaded.as_ref().map_or_else(ClusterState::default, |loaded| loaded.cluster.clone());
+    let mut state = State::new(options.node.clone(), cluster, file.clone(), local, options.load_buffer_bytes);
+    if let Some(loaded) = loaded {
+        load_tables(&mut state, &loaded)?;
+    }
+    state.unsaved = Unsaved::default();
+    let checkpointed = state.cluster.applied;
+    Ok((state, file, checkpointed))
+}
+
+fn open_file(dir: &Path, options: &StoreOptions) -> Result<Arc<TablesFile>, StoreError> {
+    std::fs::create_dir_all(dir).map_err(|error| StoreError::io("creating", dir, error))?;
+    TablesFile::open(dir.join(layout::FILE_NAME), Arc::clone(&options.disc), options.cache_bytes)
+}
+
+/// Tables that the checkpoint has not are loading, ram tables among them: their records come from a peer, or start
+/// anew once it is certain that no peer has them.
+fn load_tables(state: &mut State, loaded: &LoadedCheckpoint) -> Result<(), StoreError> {
+    let (schema, applied) = (Arc::clone(&state.cluster.schema), state.applied_index());
+    for table in schema.tables() {
+        let Some(mode) = table.mode_on(&state.node) else { continue };
+        match (loaded.saved.get(&table.id), loaded.tables.get(&table.id)) {
+            _ if table.def.options.local_content => state.create_table(table, mode, applied)?,
+            (Some(saved), Some(disc)) => state.insert_table(loaded_table(table, mode, saved, disc)?),
+            _ => state.await_records(table, mode, applied),
+        }
+    }
+    Ok(())
+}
+
+fn loaded_table(
+    table: &Table,
+    mode: CopyMode,
+    saved: &SavedTable,
+    disc: &Arc<DiscTable>,
+) -> Result<TableState, StoreError> {
+    let body = match mode {
+        CopyMode::DiscOnly => Body::Disc(DiscRecords::of(Arc::clone(disc), disc.len()?, saved.bytes)),
+        _ => Body::memory(checkpoint::load_memory(&table.def, disc)?, false),
+    };
+    let on_disc = Saved { generation: Some(saved.generation), unreferred: None };
+    Ok(TableState {
+        body,
+        from: saved.from,
+        saved: mode.is_on_disc().then_some(on_disc),
+        ..TableState::empty(table.id, Arc::clone(&table.def), mode, saved.from, None)
+    })
+}

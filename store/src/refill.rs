@@ -1,0 +1,77 @@
+//! Reading a disc-only table into memory after its mode has changed, while it is read and written as before.
+
+use std::sync::{Arc, PoisonError};
+
+use tabularaft_schema::TableDef;
+
+use crate::error::StoreError;
+use crate::memory::{MemoryTable, OrderedBuilder};
+use crate::reaper::Garbage;
+use crate::schema_change::RefillRequest;
+use crate::shared::Shared;
+use crate::state::State;
+use crate::table_range::ALL_KEYS;
+use crate::table_state;
+use crate::table_view::Records;
+
+/// How many records are read between two looks at whether the store is being closed.
+const RECORDS_PER_LOOK: usize = 1024;
+
+/// Begins to read the table's records as they are now.
+pub(crate) fn start(shared: &Arc<Shared>, state: &State, request: RefillRequest) -> Result<(), StoreError> {
+    let Some(table) = state.tables.get(&request.table) else { return Ok(()) };
+    let (records, def) = (table.records(), Arc::clone(&table.def));
+    let of_thread = Arc::clone(shared);
+    let thread = std::thread::Builder::new()
+        .name("tabularaft-refill".to_owned())
+        .spawn(move || run(&of_thread, &records, &def, &request))
+        .map_err(StoreError::from_io)?;
+    shared.refills.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+    Ok(())
+}
+
+fn run(shared: &Shared, records: &Records, def: &TableDef, request: &RefillRequest) {
+    match read(shared, records, def) {
+        Ok(Some(memory)) => hand_over(shared, request, memory),
+        Ok(None) => {}
+        Err(error) => {
+            tracing::error!(%error, table = %def.name, "a disc-only table could not be read into memory");
+            shared.poison(error);
+        }
+    }
+}
+
+/// `None` if the store is being closed.
+fn read(shared: &Shared, records: &Records, def: &TableDef) -> Result<Option<MemoryTable>, StoreError> {
+    let mut hashed = table_state::new_memory(def);
+    let mut ordered = OrderedBuilder::new();
+    for (number, record) in records.range(ALL_KEYS, false, None).enumerate() {
+        if number % RECORDS_PER_LOOK == 0 && shared.control.is_stopped() {
+            return Ok(None);
+        }
+        let record = record?;
+        match &mut hashed {
+            MemoryTable::Hashed(records) => drop(records.insert(record.key(), record.row())),
+            MemoryTable::Ordered(_) => {
+                ordered.push(record.key(), record.row()).expect("a disc-only table is read in key order");
+            }
+        }
+    }
+    Ok(Some(match hashed {
+        MemoryTable::Hashed(_) => hashed,
+        MemoryTable::Ordered(_) => MemoryTable::Ordered(ordered.finish()),
+    }))
+}
+
+fn hand_over(shared: &Shared, request: &RefillRequest, memory: MemoryTable) {
+    let mut state = shared.lock();
+    let was_staged = state.is_staged();
+    let Some(table) = state.tables.get_mut(&request.table) else { return };
+    let before = table.refilled(request.ticket, memory);
+    state.garbage.push(Garbage::Body(Box::new(before)));
+    state.unsaved.anything = true;
+    state.note_changed(request.table);
+    if !was_staged && shared.check().is_ok() {
+        state.publish(shared);
+    }
+}

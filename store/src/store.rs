@@ -1,0 +1,242 @@
+//! The store: one writer, any number of readers, a checkpoint behind them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use arc_swap::Guard;
+use tabularaft_schema::{CopyMode, TableId, TableName};
+
+use crate::applier::Applier;
+use crate::checkpoint::{CheckpointThread, NoCheckpoint, TablesFile};
+use crate::copy::TableBuilder;
+use crate::error::StoreError;
+use crate::open;
+use crate::options::StoreOptions;
+use crate::reaper::Reaper;
+use crate::shared::Shared;
+use crate::staging::Staging;
+use crate::table_view::CopyState;
+use crate::view::View;
+use crate::{Position, RequestId, Seen};
+
+/// All tables that this node holds.
+///
+/// Reading goes through [`view`](Self::view) and takes no lock. Writing goes through [`writer`](Self::writer), one
+/// holder at a time. Dropping the store without [`close`](Self::close) writes no checkpoint, as if the process had been
+/// killed: the log has what the last checkpoint lacks.
+///
+/// While a [`View`] with a disc-only table is held, the database file stays open.
+pub struct Store {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// How this node holds a table, for status output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableStatus {
+    /// The table's id.
+    pub id: TableId,
+    /// Its name.
+    pub name: TableName,
+    /// How this node holds it.
+    pub mode: CopyMode,
+    /// Whether the copy can be read.
+    pub state: CopyState,
+    /// How many records it holds.
+    pub records: u64,
+    /// What they take, as an estimate.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Opens the store as its last checkpoint left it: the log is to be applied from there.
+    ///
+    /// # Errors
+    /// The directory or a file in it cannot be used, is damaged, or was written by a newer build.
+    pub fn open(options: StoreOptions) -> Result<Arc<Self>, StoreError> {
+        let (reaper, reaping) = Reaper::start().map_err(StoreError::from_io)?;
+        let opened = open::open(&options);
+        let (state, file, checkpointed) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                reaper.stop();
+                return Err(error);
+            }
+        };
+        let shared = Arc::new(Shared::new(state, reaper, options, file));
+        shared.lock().publish(&shared);
+        shared.control.set_checkpointed(checkpointed);
+        let store = Arc::new(Self { shared, threads: Mutex::new(vec![reaping]) });
+        if let Some(file) = &store.shared.file {
+            let thread = CheckpointThread::start(&store.shared, file)?;
+            store.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
+        Ok(store)
+    }
+
+    /// The newest published state, to be kept as long as needed.
+    pub fn view(&self) -> Arc<View> {
+        self.shared.view.load_full()
+    }
+
+    /// The newest published state, for a single read: cheaper than [`view`](Self::view), and not to be kept.
+    pub fn read(&self) -> Guard<Arc<View>> {
+        self.shared.view.load()
+    }
+
+    /// The exclusive handle on the state. Waits for the one before to be dropped.
+    pub fn writer(&self) -> Applier<'_> {
+        Applier::new(&self.shared)
+    }
+
+    /// What became of a request, as far as the exactly-once window of the newest view reaches.
+    pub fn outcome(&self, request: &RequestId) -> Seen {
+        self.read().outcome(request)
+    }
+
+    /// The view at the barrier with this token, if it has been passed lately.
+    pub fn barrier_view(&self, token: u64) -> Option<Arc<View>> {
+        self.shared.barriers.get(token)
+    }
+
+    /// Lets go of the view at a barrier.
+    pub fn release_barrier(&self, token: u64) {
+        self.shared.barriers.release(token);
+    }
+
+    /// Whether so much waits for the next checkpoint that applying should wait too.
+    pub fn overloaded(&self) -> bool {
+        self.shared.control.is_overloaded()
+    }
+
+    /// The error that has stopped the store from writing, if there was one.
+    pub fn poisoned(&self) -> Option<Arc<StoreError>> {
+        self.shared.poisoned()
+    }
+
+    /// The position up to which the log may be purged: what the last checkpoint holds. Without a disc, what is
+    /// published.
+    pub fn checkpointed(&self) -> Option<Position> {
+        match self.shared.file {
+            Some(_) => self.shared.control.checkpointed(),
+            None => self.read().applied(),
+        }
+    }
+
+    /// Begins a checkpoint of everything published so far, and waits for it if asked to. The caller must not hold the
+    /// writer while it waits.
+    ///
+    /// # Errors
+    /// When waiting: the checkpoint failed and the store is poisoned, or the store was closed.
+    pub fn checkpoint_now(&self, wait: bool) -> Result<(), StoreError> {
+        self.shared.check()?;
+        if self.shared.file.is_none() {
+            return Ok(());
+        }
+        let ticket = self.shared.control.request();
+        if !wait {
+            return Ok(());
+        }
+        match self.shared.control.wait(ticket) {
+            Ok(()) => Ok(()),
+            Err(NoCheckpoint::Stopped) => Err(StoreError::Closed),
+            Err(NoCheckpoint::Failed) => self.shared.check().and(Err(StoreError::Closed)),
+        }
+    }
+
+    /// A builder for a table of this node that is loading.
+    ///
+    /// # Errors
+    /// This node does not hold the table.
+    pub fn table_builder(&self, table: TableId) -> Result<TableBuilder, StoreError> {
+        let view = self.read();
+        let held = view.table(table).ok_or(StoreError::NotHeld { table })?;
+        Ok(TableBuilder::new(table, Arc::clone(held.def()), held.mode(), self))
+    }
+
+    /// Begins to replace the whole store by the state of which `image` was taken.
+    ///
+    /// # Errors
+    /// The bytes are no image that this build reads.
+    pub fn begin_install(&self, image: &[u8]) -> Result<Staging, StoreError> {
+        let node = self.shared.lock().node.clone();
+        Staging::new(image, node, self.shared.file.clone())
+    }
+
+    /// Replaces the whole store, except for tables with local content, by what was staged. The caller must not hold
+    /// the writer.
+    ///
+    /// # Errors
+    /// The image is older than this store, or the disc failed. A crash or an error before the end leaves the state as
+    /// it was on disc.
+    ///
+    /// # Durability
+    /// The new state is on disc when this returns, so the log may begin there.
+    pub fn install(&self, staging: Staging) -> Result<(), StoreError> {
+        crate::install::install(&self.shared, staging)?;
+        if let (Some(callback), Some(position)) = (&self.shared.options.on_checkpoint, self.checkpointed()) {
+            callback(position);
+        }
+        Ok(())
+    }
+
+    /// The tables that this node holds, by id.
+    pub fn table_statuses(&self) -> Vec<TableStatus> {
+        let view = self.read();
+        let status = |table: &Arc<crate::TableView>| TableStatus {
+            id: table.id(),
+            name: table.def().name.clone(),
+            mode: table.mode(),
+            state: table.state(),
+            records: table.len(),
+            bytes: table.bytes(),
+        };
+        view.tables().map(status).collect()
+    }
+
+    /// Publishes what is staged, writes a last checkpoint and ends the store's threads. Views stay readable; nothing
+    /// is written from now on. Closing again does nothing.
+    ///
+    /// # Errors
+    /// The checkpoint failed: the log has what it lacks.
+    pub fn close(&self) -> Result<(), StoreError> {
+        if self.shared.control.is_stopped() {
+            return Ok(());
+        }
+        self.writer().publish();
+        let last = self.checkpoint_now(true);
+        self.stop();
+        last
+    }
+
+    pub(crate) fn tables_file(&self) -> Option<&Arc<TablesFile>> {
+        self.shared.file.as_ref()
+    }
+
+    fn stop(&self) {
+        self.shared.control.stop();
+        let refills =
+            std::mem::take(&mut *self.shared.refills.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        if !threads.is_empty() {
+            self.shared.reaper.stop();
+        }
+        for thread in refills.into_iter().chain(threads) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("options", &self.shared.options).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,390 @@
+//! One table as the writer has it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tabularaft_schema::{CopyMode, TableDef, TableId, TableKind};
+
+use crate::LogIndex;
+use crate::changes::Changes;
+use crate::checkpoint::{DiscTable, Generation, TableJob, TableWork, TablesFile};
+use crate::copy::{LoadedRecords, LoadedTable};
+use crate::disc_records::DiscRecords;
+use crate::effect::Effect;
+use crate::error::StoreError;
+use crate::load_buffer::LoadBuffer;
+use crate::memory::MemoryTable;
+use crate::row::RowRef;
+use crate::table_view::{CopyState, Records, TableView};
+
+/// A table that this node holds. Only the writer changes it; readers see the [`TableView`]s made of it.
+pub(crate) struct TableState {
+    pub(crate) id: TableId,
+    pub(crate) def: Arc<TableDef>,
+    pub(crate) mode: CopyMode,
+    /// Effects of entries at lower log indexes are already in the records. Greater than the applied index while the
+    /// records come from a peer that was ahead; the table cannot be read until then.
+    pub(crate) from: u64,
+    /// There while the records have not arrived.
+    pub(crate) loading: Option<LoadBuffer>,
+    pub(crate) body: Body,
+    /// There if the records belong into the checkpoint.
+    pub(crate) saved: Option<Saved>,
+    /// There while the records of a disc-only copy are read into memory, because its mode has changed.
+    pub(crate) refill: Option<Refill>,
+    /// The view of the present state; `None` if the table has changed since.
+    pub(crate) view: Option<Arc<TableView>>,
+}
+
+/// Where the records are.
+pub(crate) enum Body {
+    Memory { records: MemoryTable, changed: ChangedKeys },
+    Disc(DiscRecords),
+}
+
+/// What the last checkpoint does not have of a table in memory: the keys only, since the records are at hand.
+#[derive(Default)]
+pub(crate) struct ChangedKeys {
+    /// Nothing of the last checkpoint counts, so all records are written; `keys` is then empty.
+    pub(crate) whole: bool,
+    pub(crate) keys: HashSet<Box<[u8]>>,
+}
+
+/// Where the checkpoint has the records.
+#[derive(Default)]
+pub(crate) struct Saved {
+    /// `None` if no checkpoint has them yet.
+    pub(crate) generation: Option<u64>,
+    /// Keeps a generation that was copied to disc, until a checkpoint refers to it.
+    pub(crate) unreferred: Option<Generation>,
+}
+
+/// A disc-only copy on its way into memory.
+pub(crate) struct Refill {
+    /// Tells this one from an earlier one that was given up.
+    pub(crate) ticket: u64,
+    /// What has changed since the reading began.
+    pub(crate) since: Changes,
+}
+
+/// A change of one record, or of all.
+#[derive(Clone, Copy)]
+pub(crate) enum RecordChange<'a> {
+    Put { key: &'a [u8], row: RowRef<'a> },
+    Delete { key: &'a [u8] },
+    Clear,
+}
+
+impl<'a> RecordChange<'a> {
+    /// `None` if the effect changes no record.
+    pub(crate) fn of(effect: &'a Effect) -> Option<Self> {
+        match effect {
+            Effect::Put { key, value, version, owner, .. } => {
+                Some(Self::Put { key, row: RowRef::new(*version, *owner, value) })
+            }
+            Effect::Delete { key, .. } => Some(Self::Delete { key }),
+            Effect::Clear { .. } => Some(Self::Clear),
+            Effect::Schema(_) | Effect::Member(_) | Effect::Barrier { .. } => None,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Put { key, row } => key.len() + row.encoded_bytes(),
+            Self::Delete { key } => key.len(),
+            Self::Clear => 0,
+        }
+    }
+}
+
+/// An empty table in memory, of the structure that the kind asks for.
+pub(crate) fn new_memory(def: &TableDef) -> MemoryTable {
+    match def.kind {
+        TableKind::Set => MemoryTable::hashed(),
+        _ => MemoryTable::ordered(),
+    }
+}
+
+impl TableState {
+    /// A table without records that is complete: it was created by the entry at `from`.
+    pub(crate) fn empty(
+        id: TableId,
+        def: Arc<TableDef>,
+        mode: CopyMode,
+        from: u64,
+        file: Option<&Arc<TablesFile>>,
+    ) -> Self {
+        let on_disc = file.is_some() && mode.is_on_disc();
+        let body = match (on_disc, mode) {
+            (true, CopyMode::DiscOnly) => Body::Disc(DiscRecords::empty()),
+            _ => Body::memory(new_memory(&def), true),
+        };
+        let saved = on_disc.then(Saved::default);
+        Self { id, def, mode, from, loading: None, body, saved, refill: None, view: None }
+    }
+
+    /// A table whose records have to come from a peer.
+    pub(crate) fn loading(id: TableId, def: Arc<TableDef>, mode: CopyMode, buffer: LoadBuffer) -> Self {
+        let body = Body::memory(new_memory(&def), true);
+        Self { id, def, mode, from: 0, loading: Some(buffer), body, saved: None, refill: None, view: None }
+    }
+
+    /// Applies one change from the entry at `index`. Returns how many bytes the next checkpoint has more to write.
+    pub(crate) fn change(
+        &mut self,
+        index: u64,
+        effect: &Effect,
+        change: RecordChange<'_>,
+        file: Option<&Arc<TablesFile>>,
+    ) -> Result<usize, StoreError> {
+        if let Some(buffer) = &mut self.loading {
+            if let RecordChange::Clear = change {
+                self.become_empty(index, file);
+            } else {
+                buffer.push(index, effect);
+                self.view = None;
+            }
+            return Ok(0);
+        }
+        if index < self.from {
+            return Ok(0);
+        }
+        self.apply(change)
+    }
+
+    /// Changes the records themselves.
+    pub(crate) fn apply(&mut self, change: RecordChange<'_>) -> Result<usize, StoreError> {
+        self.view = None;
+        if let Some(refill) = &mut self.refill {
+            refill.since.apply(change);
+        }
+        let saved = self.saved.is_some();
+        match &mut self.body {
+            Body::Memory { records, changed } => {
+                if saved {
+                    changed.note(change);
+                }
+                apply_to_memory(records, &self.def, change);
+            }
+            Body::Disc(records) => records.apply(change)?,
+        }
+        Ok(if saved { change.bytes() } else { 0 })
+    }
+
+    /// Once all records of a table are deleted, those that have not arrived no longer matter.
+    fn become_empty(&mut self, index: u64, file: Option<&Arc<TablesFile>>) {
+        *self = Self::empty(self.id, Arc::clone(&self.def), self.mode, index, file);
+    }
+
+    /// Takes the records that have arrived, taken at log index `at`, and applies what came after.
+    pub(crate) fn install(
+        &mut self,
+        loaded: LoadedTable,
+        at: LogIndex,
+        durable: bool,
+    ) -> Result<usize, StoreError> {
+        let table = self.def.name.clone();
+        let Some(buffer) = &self.loading else { return Err(StoreError::NotLoading { table }) };
+        if at < buffer.floor() {
+            return Err(StoreError::CopyTooOld { table, at, floor: buffer.floor() });
+        }
+        let buffer = self.loading.take();
+        self.from = at.0 + 1;
+        self.take(loaded, durable);
+        let mut bytes = 0;
+        for (index, effect) in buffer.into_iter().flat_map(LoadBuffer::into_effects) {
+            if let Some(change) = RecordChange::of(&effect).filter(|_| index >= self.from) {
+                bytes += self.apply(change)?;
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// The records are those of `loaded`, whatever mode they were gathered for.
+    pub(crate) fn take(&mut self, loaded: LoadedTable, durable: bool) {
+        self.view = None;
+        self.loading = None;
+        let on_disc = loaded.generation.is_some();
+        self.body = match loaded.records {
+            LoadedRecords::Memory(records) => Body::memory(records, !on_disc),
+            LoadedRecords::Disc(table) => {
+                Body::Disc(DiscRecords::of(table, loaded.digest.records, loaded.bytes))
+            }
+        };
+        let generation = loaded.generation.as_ref().map(Generation::number);
+        let wanted = durable && (self.mode.is_on_disc() || matches!(self.body, Body::Disc(_)));
+        self.saved = wanted.then_some(Saved { generation, unreferred: loaded.generation });
+    }
+
+    /// The present state for readers. Made once per change.
+    pub(crate) fn view(&mut self, applied: LogIndex) -> Arc<TableView> {
+        if let Some(view) = &self.view {
+            return Arc::clone(view);
+        }
+        let view = Arc::new(TableView {
+            id: self.id,
+            def: Arc::clone(&self.def),
+            mode: self.mode,
+            state: self.state(applied),
+            records: self.records(),
+        });
+        self.view = Some(Arc::clone(&view));
+        view
+    }
+
+    pub(crate) fn state(&self, applied: LogIndex) -> CopyState {
+        match &self.loading {
+            Some(buffer) => CopyState::Loading { floor: buffer.floor(), buffered_bytes: buffer.bytes() },
+            None if self.is_ahead(applied) => {
+                CopyState::Loading { floor: LogIndex(self.from.saturating_sub(1)), buffered_bytes: 0 }
+            }
+            None => CopyState::Ready,
+        }
+    }
+
+    /// Whether the records are newer than the other tables of this node.
+    pub(crate) fn is_ahead(&self, applied: LogIndex) -> bool {
+        self.from > applied.0.saturating_add(1)
+    }
+
+    pub(crate) fn records(&self) -> Records {
+        match &self.body {
+            Body::Memory { records, .. } => Records::Memory(records.clone()),
+            Body::Disc(records) => Records::Disc(records.clone()),
+        }
+    }
+
+    /// What the next checkpoint has to write of this table; from now on changes count for the one after it. `None` if
+    /// the table does not belong into the checkpoint.
+    pub(crate) fn freeze(&mut self, file: &Arc<TablesFile>) -> Option<TableJob> {
+        let saved = self.saved.as_mut()?;
+        let (work, whole, bytes) = match &mut self.body {
+            Body::Memory { records, changed } => {
+                let changed = std::mem::take(changed);
+                let bytes = records.heap_bytes() as u64;
+                match (changed.whole, changed.keys.is_empty()) {
+                    (true, _) => (TableWork::Whole(records.clone()), true, bytes),
+                    (false, true) => (TableWork::Nothing, false, bytes),
+                    (false, false) => {
+                        (TableWork::Keys { keys: changed.keys, records: records.clone() }, false, bytes)
+                    }
+                }
+            }
+            Body::Disc(records) => {
+                let changes = std::mem::take(&mut records.pending);
+                let whole = changes.is_whole();
+                records.frozen = (!changes.is_empty()).then(|| changes.clone());
+                self.view = None;
+                let work = if changes.is_empty() { TableWork::Nothing } else { TableWork::Overlay(changes) };
+                (work, whole, records.bytes)
+            }
+        };
+        let mut unreferred = saved.unreferred.take();
+        if whole || saved.generation.is_none() {
+            unreferred = Some(file.new_generation());
+        }
+        let generation = unreferred.as_ref().map(Generation::number).or(saved.generation)?;
+        saved.generation = Some(generation);
+        let reopen = self.mode == CopyMode::DiscOnly || matches!(self.body, Body::Disc(_));
+        Some(TableJob { id: self.id, generation, unreferred, from: self.from, bytes, work, reopen })
+    }
+
+    /// The checkpoint that [`freeze`](Self::freeze) began is on disc, and so are the records frozen then. Gives back
+    /// what is no longer needed in memory.
+    pub(crate) fn checkpointed(&mut self, generation: u64, disc: Option<Arc<DiscTable>>) -> Option<Body> {
+        let saved = self.saved.as_ref()?;
+        let disc = disc.filter(|_| saved.generation == Some(generation))?;
+        let records = match &self.body {
+            Body::Disc(records) => DiscRecords { disc: Some(disc), frozen: None, ..records.clone() },
+            Body::Memory { records, changed } if self.mode == CopyMode::DiscOnly => {
+                DiscRecords::from_memory(records, changed, disc)
+            }
+            Body::Memory { .. } => return None,
+        };
+        self.view = None;
+        Some(std::mem::replace(&mut self.body, Body::Disc(records)))
+    }
+
+    /// Changes how the table is held, without readers noticing. Gives the ticket back if the records now have to be
+    /// read into memory.
+    pub(crate) fn set_mode(&mut self, mode: CopyMode, durable: bool, ticket: u64) -> Option<u64> {
+        self.mode = mode;
+        self.view = None;
+        self.refill = None;
+        match &mut self.body {
+            Body::Memory { .. } if self.loading.is_some() => None,
+            Body::Memory { changed, .. } => {
+                if !mode.is_on_disc() {
+                    self.saved = None;
+                } else if durable && self.saved.is_none() {
+                    self.saved = Some(Saved::default());
+                    *changed = ChangedKeys { whole: true, keys: HashSet::new() };
+                }
+                None
+            }
+            Body::Disc(_) if mode == CopyMode::DiscOnly => None,
+            Body::Disc(_) => {
+                self.refill = Some(Refill { ticket, since: Changes::default() });
+                Some(ticket)
+            }
+        }
+    }
+
+    /// The records as they were when the refill with this ticket began; what has changed since is added. Gives back
+    /// what is no longer needed, or the records if the refill has been given up.
+    pub(crate) fn refilled(&mut self, ticket: u64, mut records: MemoryTable) -> Body {
+        let (Some(refill), Body::Disc(disc)) =
+            (self.refill.take_if(|refill| refill.ticket == ticket), &self.body)
+        else {
+            return Body::memory(records, true);
+        };
+        if refill.since.is_whole() {
+            records = new_memory(&self.def);
+        }
+        refill.since.deleted_keys().for_each(|key| drop(records.remove(key)));
+        refill.since.puts().iter().for_each(|(key, row)| drop(records.insert(key, row)));
+        let changed = ChangedKeys::of(&disc.pending);
+        if !self.mode.is_on_disc() {
+            self.saved = None;
+        }
+        self.view = None;
+        std::mem::replace(&mut self.body, Body::Memory { records, changed })
+    }
+}
+
+impl Body {
+    /// `whole`: no checkpoint has any of the records.
+    pub(crate) fn memory(records: MemoryTable, whole: bool) -> Self {
+        Body::Memory { records, changed: ChangedKeys { whole, keys: HashSet::new() } }
+    }
+}
+
+impl ChangedKeys {
+    fn of(changes: &Changes) -> Self {
+        if changes.is_whole() {
+            return Self { whole: true, keys: HashSet::new() };
+        }
+        let put = changes.puts().iter().map(|(key, _)| key);
+        Self { whole: false, keys: put.chain(changes.deleted_keys()).map(Into::into).collect() }
+    }
+
+    fn note(&mut self, change: RecordChange<'_>) {
+        match change {
+            _ if self.whole => {}
+            RecordChange::Put { key, .. } | RecordChange::Delete { key } => {
+                if !self.keys.contains(key) {
+                    self.keys.insert(key.into());
+                }
+            }
+            RecordChange::Clear => *self = Self { whole: true, keys: HashSet::new() },
+        }
+    }
+}
+
+pub(crate) fn apply_to_memory(records: &mut MemoryTable, def: &TableDef, change: RecordChange<'_>) {
+    match change {
+        RecordChange::Put { key, row } => drop(records.insert(key, row)),
+        RecordChange::Delete { key } => drop(records.remove(key)),
+        RecordChange::Clear => *records = new_memory(def),
+    }
+}

@@ -1,0 +1,19 @@
+//! The store's state, driven from outside: what applying, publishing, checkpoints, copies and installs promise.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod apply;
+mod bags;
+mod barriers;
+mod checkpoints;
+mod copies;
+mod disc_only;
+mod faults;
+mod fixtures;
+mod harness;
+mod hostile;
+mod installs;
+mod loading;
+mod local_content;
+mod mode_changes;
+mod restarts;
+mod views;

@@ -1,0 +1,70 @@
+//! `table list` and `table info` for people.
+
+use tabularaft::admin::{CopyStatus, TableInfo, TableSummary};
+
+use super::status::{list, word};
+use super::{Columns, bytes, count};
+
+/// One line per table.
+pub(crate) fn list_text(tables: &[TableSummary]) -> String {
+    let mut columns = Columns::new(["TABLE", "KIND", "COPY", "RECORDS", "BYTES", "NODES"]).right(&[3, 4]);
+    for table in tables {
+        columns.row([
+            table.name.to_string(),
+            table.kind.to_string(),
+            table.copy.to_string(),
+            table.records.map_or_else(|| "-".into(), count),
+            table.bytes.map_or_else(|| "-".into(), bytes),
+            list(&table.nodes),
+        ]);
+    }
+    columns.text()
+}
+
+/// Definition, fields and copies.
+pub(crate) fn info_text(info: &TableInfo) -> String {
+    let def = &info.def;
+    let mut head = Columns::new(["table", def.name.as_str()]);
+    head.row(["kind".into(), def.kind.to_string()]);
+    head.row(["copy".into(), def.copy.to_string()]);
+    head.row(["record version".into(), def.shape.version.to_string()]);
+    head.row(["record limit".into(), bytes(info.record_bytes_max.into())]);
+    head.row(["options".into(), options(info)]);
+    format!("{}\n{}\n{}", head.text(), fields(info).text(), copies(&info.copies).text())
+}
+
+fn options(info: &TableInfo) -> String {
+    let options = &info.def.options;
+    let named = [(options.owned, "owned"), (options.local_content, "local content")];
+    let set: Vec<&str> = named.into_iter().filter(|(set, _)| *set).map(|(_, name)| name).collect();
+    if set.is_empty() { "none".into() } else { set.join(", ") }
+}
+
+fn fields(info: &TableInfo) -> Columns {
+    let mut columns = Columns::new(["FIELD", "TYPE", "KEY", "INDEX"]);
+    for field in &info.def.shape.fields {
+        let key = info.def.key.iter().position(|name| *name == field.name);
+        let index = info.def.indexes.iter().find(|index| index.field == field.name);
+        columns.row([
+            field.name.clone(),
+            field.field_type.to_string(),
+            key.map_or_else(String::new, |place| (place + 1).to_string()),
+            index.map_or("", |index| if index.unique { "unique" } else { "yes" }).into(),
+        ]);
+    }
+    columns
+}
+
+fn copies(copies: &[CopyStatus]) -> Columns {
+    let mut columns = Columns::new(["NODE", "COPY", "STATE", "RECORDS", "BYTES"]).right(&[3, 4]);
+    for copy in copies {
+        columns.row([
+            copy.node.to_string(),
+            copy.mode.to_string(),
+            word(&copy.state),
+            copy.records.map_or_else(|| "-".into(), count),
+            copy.bytes.map_or_else(|| "-".into(), bytes),
+        ]);
+    }
+    columns
+}

@@ -1,0 +1,39 @@
+//! `cargo xtask check` says what is wrong with this repository and never writes; `cargo xtask fix` mends what a
+//! machine can mend. `.ci/run` calls `check`, so a change that passes here passes there.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
+
+mod check;
+mod fix;
+mod step;
+mod tidy;
+
+use std::env;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+  check   format, lints, documentation, house rules, dependencies; never writes
+  tidy    the house rules alone: fast enough for an editor's save hook
+  fix     formats, and applies what the lints suggest
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["check"] => check::run(),
+        ["tidy"] => tidy::run(),
+        ["fix"] => fix::run(),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
