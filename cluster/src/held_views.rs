@@ -12,23 +12,23 @@ use crate::door;
 const IDLE: Duration = Duration::from_secs(60);
 
 /// The held views by token, at most `limit` at once: each keeps the records that are overwritten meanwhile.
-pub(crate) struct HeldViews {
+pub(crate) struct HeldViews<T = Arc<View>> {
     limit: usize,
-    held: Mutex<HashMap<u64, Held>>,
+    held: Mutex<HashMap<u64, Held<T>>>,
 }
 
-struct Held {
-    view: Arc<View>,
+struct Held<T> {
+    view: T,
     used: Instant,
 }
 
-impl HeldViews {
+impl<T: Clone> HeldViews<T> {
     pub(crate) fn new(limit: usize) -> Self {
         Self { limit, held: Mutex::default() }
     }
 
     /// Holds the view and returns its token, or `None` when as many as may be are held already.
-    pub(crate) fn hold(&self, view: Arc<View>) -> Option<u64> {
+    pub(crate) fn hold(&self, view: T) -> Option<u64> {
         let token = door::random_u64();
         let now = door::now();
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -40,11 +40,11 @@ impl HeldViews {
         Some(token)
     }
 
-    pub(crate) fn get(&self, token: u64) -> Option<Arc<View>> {
+    pub(crate) fn get(&self, token: u64) -> Option<T> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let view = held.get_mut(&token)?;
         view.used = door::now();
-        Some(Arc::clone(&view.view))
+        Some(view.view.clone())
     }
 
     pub(crate) fn close(&self, token: u64) {

@@ -49,6 +49,7 @@ mod read_index;
 mod readiness;
 mod records;
 mod table;
+mod testing;
 mod wire;
 mod write;
 
@@ -68,5 +69,7 @@ pub use lifecycle::{Lifecycle, PrepareHook, Reason, RebootHook};
 pub use node::{Joined, Node};
 pub use records::Records;
 pub use table::{Sum, Table, Versioned};
+#[doc(hidden)]
+pub use testing::Remains;
 pub use transport::{Secret, SecretError};
 pub use write::{Delta, Rejection};

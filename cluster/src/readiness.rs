@@ -54,7 +54,7 @@ pub(crate) fn not_loaded(engine: &Engine, tables: &[&str]) -> Vec<TableName> {
         return view.tables().filter(|copy| !copy.is_ready()).map(|copy| copy.def().name.clone()).collect();
     }
     let is_ready = |name: &TableName| view.table_named(name).is_some_and(|copy| copy.is_ready());
-    tables.iter().filter_map(|name| TableName::new(*name).ok()).filter(|name| !is_ready(name)).collect()
+    tables.iter().filter_map(|name| TableName::new(name).ok()).filter(|name| !is_ready(name)).collect()
 }
 
 /// Why writes have no leader here; `None` when they have.

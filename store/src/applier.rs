@@ -213,12 +213,9 @@ impl State {
         let Some(change) = RecordChange::of(effect).filter(|_| !table.def.options.local_content) else {
             return Ok(());
         };
-        let was_current = table.view.is_some();
         self.reap_view |= matches!(change, RecordChange::Clear);
         self.unsaved.changed_bytes += table.change(index, effect, change, self.file.as_ref())?;
-        if was_current {
-            self.note_changed(id);
-        }
+        self.note_changed(id);
         Ok(())
     }
 

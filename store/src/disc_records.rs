@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::changed_keys::ChangedKeys;
 use crate::changes::{Changes, Overlaid};
 use crate::checkpoint::DiscTable;
 use crate::error::StoreError;
 use crate::memory::MemoryTable;
 use crate::row::{Row, RowRef};
 use crate::table_range::{KeyBounds, Merged};
-use crate::table_state::{ChangedKeys, RecordChange};
+use crate::table_state::RecordChange;
 
 /// The records of a disc-only copy: what is on disc under what is not there yet.
 #[derive(Clone)]
@@ -37,17 +38,23 @@ impl DiscRecords {
 
     /// A table that was held in memory, and is on disc but for the keys that have changed since.
     pub(crate) fn from_memory(records: &MemoryTable, changed: &ChangedKeys, disc: Arc<DiscTable>) -> Self {
-        let mut pending = if changed.whole { Changes::whole() } else { Changes::default() };
-        if changed.whole {
+        let mut pending = if changed.is_whole() { Changes::whole() } else { Changes::default() };
+        if changed.is_whole() {
             records.iter().for_each(|(key, row)| pending.put(key, row));
         }
-        for key in &changed.keys {
+        for key in changed.iter() {
             match records.get(key) {
                 Some(row) => pending.put(key, row),
                 None => pending.delete(key),
             }
         }
-        Self { pending, frozen: None, disc: Some(disc), len: records.len() as u64, bytes: records.heap_bytes() as u64 }
+        Self {
+            pending,
+            frozen: None,
+            disc: Some(disc),
+            len: records.len() as u64,
+            bytes: records.heap_bytes() as u64,
+        }
     }
 
     /// Changes the records and counts them.

@@ -19,6 +19,7 @@ mod applier;
 mod bag;
 mod barrier;
 mod batch;
+mod changed_keys;
 mod changes;
 mod checkpoint;
 mod cluster_state;

@@ -39,7 +39,12 @@ impl Row {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         RowRef::from_bytes(bytes)?;
-        Some(Self { bytes: bytes.into() })
+        Some(Self::from_encoded(bytes))
+    }
+
+    /// Copies bytes that are known to be an encoded row.
+    pub(crate) fn from_encoded(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.into() }
     }
 
     /// The record's version: the position of the write that last changed it.

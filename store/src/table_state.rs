@@ -1,11 +1,11 @@
 //! One table as the writer has it.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tabularaft_schema::{CopyMode, TableDef, TableId, TableKind};
 
 use crate::LogIndex;
+use crate::changed_keys::ChangedKeys;
 use crate::changes::Changes;
 use crate::checkpoint::{DiscTable, Generation, TableJob, TableWork, TablesFile};
 use crate::copy::{LoadedRecords, LoadedTable};
@@ -40,14 +40,6 @@ pub(crate) struct TableState {
 pub(crate) enum Body {
     Memory { records: MemoryTable, changed: ChangedKeys },
     Disc(DiscRecords),
-}
-
-/// What the last checkpoint does not have of a table in memory: the keys only, since the records are at hand.
-#[derive(Default)]
-pub(crate) struct ChangedKeys {
-    /// Nothing of the last checkpoint counts, so all records are written; `keys` is then empty.
-    pub(crate) whole: bool,
-    pub(crate) keys: HashSet<Box<[u8]>>,
 }
 
 /// Where the checkpoint has the records.
@@ -262,19 +254,18 @@ impl TableState {
             Body::Memory { records, changed } => {
                 let changed = std::mem::take(changed);
                 let bytes = records.heap_bytes() as u64;
-                match (changed.whole, changed.keys.is_empty()) {
-                    (true, _) => (TableWork::Whole(records.clone()), true, bytes),
-                    (false, true) => (TableWork::Nothing, false, bytes),
-                    (false, false) => {
-                        (TableWork::Keys { keys: changed.keys, records: records.clone() }, false, bytes)
-                    }
+                if changed.is_whole() {
+                    (TableWork::Whole(records.clone()), true, bytes)
+                } else if changed.has_keys() {
+                    (TableWork::Keys { changed, records: records.clone() }, false, bytes)
+                } else {
+                    (TableWork::Nothing, false, bytes)
                 }
             }
             Body::Disc(records) => {
                 let changes = std::mem::take(&mut records.pending);
                 let whole = changes.is_whole();
                 records.frozen = (!changes.is_empty()).then(|| changes.clone());
-                self.view = None;
                 let work = if changes.is_empty() { TableWork::Nothing } else { TableWork::Overlay(changes) };
                 (work, whole, records.bytes)
             }
@@ -318,7 +309,7 @@ impl TableState {
                     self.saved = None;
                 } else if durable && self.saved.is_none() {
                     self.saved = Some(Saved::default());
-                    *changed = ChangedKeys { whole: true, keys: HashSet::new() };
+                    *changed = ChangedKeys::whole();
                 }
                 None
             }
@@ -355,29 +346,8 @@ impl TableState {
 impl Body {
     /// `whole`: no checkpoint has any of the records.
     pub(crate) fn memory(records: MemoryTable, whole: bool) -> Self {
-        Body::Memory { records, changed: ChangedKeys { whole, keys: HashSet::new() } }
-    }
-}
-
-impl ChangedKeys {
-    fn of(changes: &Changes) -> Self {
-        if changes.is_whole() {
-            return Self { whole: true, keys: HashSet::new() };
-        }
-        let put = changes.puts().iter().map(|(key, _)| key);
-        Self { whole: false, keys: put.chain(changes.deleted_keys()).map(Into::into).collect() }
-    }
-
-    fn note(&mut self, change: RecordChange<'_>) {
-        match change {
-            _ if self.whole => {}
-            RecordChange::Put { key, .. } | RecordChange::Delete { key } => {
-                if !self.keys.contains(key) {
-                    self.keys.insert(key.into());
-                }
-            }
-            RecordChange::Clear => *self = Self { whole: true, keys: HashSet::new() },
-        }
+        let changed = if whole { ChangedKeys::whole() } else { ChangedKeys::default() };
+        Body::Memory { records, changed }
     }
 }
 

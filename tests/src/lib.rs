@@ -1,4 +1,24 @@
 //! Whole-cluster tests: the harness, and how its parts are found.
+//!
+//! [`TestCluster`] runs several nodes in this process and controls what goes wrong between and below them. Writers of
+//! [`workload`] write meanwhile and know afterwards what must be there. [`binary`] is for tests of real processes.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 pub mod binary;
+mod cluster;
+mod cluster_builder;
+mod copies;
+mod log_output;
+mod place;
+mod reserved_port;
+pub mod tables;
+mod test_node;
+pub mod wait;
+pub mod workload;
+
+pub use cluster::TestCluster;
+pub use cluster_builder::ClusterBuilder;
+pub use copies::{Copies, copies_of};
+pub use place::Place;
+pub use test_node::TestNode;
+pub use wait::{PATIENCE, eventually, retry, wait_for};

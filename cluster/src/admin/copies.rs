@@ -63,7 +63,7 @@ pub(crate) async fn delete_copy(node: &Arc<NodeInner>, table: &TableName, on: &N
     if voters.contains(&target.id) {
         return Err(TableError::Copy(format!(
             "{on} votes, and a voter holds every table; `copy-table {table} --to {on} --copy disc-only` frees its memory, \
-             or let the node leave and join again with `role = \"learner\"` in its configuration"
+             or let the node leave and join again with `voter = false` in its configuration"
         )));
     }
     node.change_schema(SchemaChange::DeleteCopy { table: table.clone(), node: on.clone() }).await?;

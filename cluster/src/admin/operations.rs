@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::error::AdminError;
 use super::protocol::{OperationId, Outcome, Progress};
 use crate::copy::CopyProgress;
+use crate::door;
 
 /// Operations that are remembered; the oldest finished ones are forgotten first.
 const REMEMBERED_MAX: usize = 256;
@@ -15,10 +16,16 @@ pub(crate) struct Operations {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Default)]
 struct State {
+    /// Starts anywhere, so that a client of an earlier life does not follow a stranger's operation.
     next: u64,
     known: BTreeMap<u64, Progress>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { next: door::random_u64() >> 1, known: BTreeMap::new() }
+    }
 }
 
 /// Where a running operation says how far it is.

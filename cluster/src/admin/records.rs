@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tabularaft_schema::{Key, TableDef};
-use tabularaft_store::{StoredRecord, TableView, View};
+use tabularaft_store::{StoreError, StoredRecord, TableView, View};
 
 use super::protocol::{AdminReply, BATCH_RECORDS_MAX, Cursor, PAGE_BYTES_MAX, PAGE_RECORDS_MAX, Page, ReadMode, ScanRequest, TableRef};
 use super::server::{engine, no_table, same_table, written};
@@ -15,6 +15,9 @@ use crate::door;
 use crate::engine::Engine;
 use crate::inner::NodeInner;
 use crate::write::{Op, Request};
+
+/// Records that one page looks at, whatever its filter lets pass: a page does not outlast its caller's patience.
+const LOOKED_AT_MAX: usize = 200_000;
 
 type Answer = Result<AdminReply, AdminError>;
 
@@ -83,84 +86,118 @@ struct Place {
     key: Vec<u8>,
 }
 
+/// What is kept of a scan between two pages.
+pub(super) struct HeldScan {
+    view: Arc<View>,
+    /// The storage keys of a set in memory, which has no order of its own; sorted once for all pages.
+    sorted: Option<Vec<Vec<u8>>>,
+}
+
 pub(super) async fn scan(node: &Arc<NodeInner>, scan: ScanRequest) -> Answer {
     let engine = engine(node)?;
-    let (view, token, after) = match &scan.after {
-        Some(cursor) => resume(node, cursor)?,
-        None => {
-            wait(node, &engine, scan.read).await?;
-            (engine.store.view(), None, None)
-        }
-    };
+    let resumed = scan.after.as_ref().map(|cursor| resume(node, cursor)).transpose()?;
+    if resumed.is_none() {
+        wait(node, &engine, scan.read).await?;
+    }
     let inner = Arc::clone(node);
-    let page = tokio::task::spawn_blocking(move || page(&inner, &view, token, after, &scan)).await;
-    page.map_err(|error| AdminError::internal(error.to_string()))?.map(AdminReply::Page)
+    let page = tokio::task::spawn_blocking(move || match resumed {
+        Some((held, place)) => page(&inner, &held, Some(place), &scan),
+        None => page(&inner, &Arc::new(HeldScan::begin(engine.store.view(), &scan)?), None, &scan),
+    });
+    page.await.map_err(|error| AdminError::internal(error.to_string()))?.map(AdminReply::Page)
 }
 
-type Resumed = (Arc<View>, Option<u64>, Option<Vec<u8>>);
-
-fn resume(node: &NodeInner, cursor: &Cursor) -> Result<Resumed, AdminError> {
+fn resume(node: &NodeInner, cursor: &Cursor) -> Result<(Arc<HeldScan>, Place), AdminError> {
     let place: Place = postcard::from_bytes(&cursor.0).map_err(|_| AdminError::invalid("the cursor is none of this node's"))?;
     let gone = || AdminError::not_found("the view of this scan is not held any more; start the scan again");
-    let view = node.admin.scans.get(place.view).ok_or_else(gone)?;
-    Ok((view, Some(place.view), Some(place.key)))
+    let held = node.admin.scans.get(place.view).ok_or_else(gone)?;
+    Ok((held, place))
 }
+
+impl HeldScan {
+    fn begin(view: Arc<View>, scan: &ScanRequest) -> Result<Self, AdminError> {
+        let copy = copy(&view, &scan.table)?;
+        let sorted = if copy.is_ordered() {
+            None
+        } else {
+            let keys = copy.rows().map(|stored| stored.map(|stored| stored.key().to_vec()));
+            let mut keys = keys.collect::<Result<Vec<_>, _>>().map_err(|error| AdminError::internal(error.to_string()))?;
+            keys.sort_unstable();
+            Some(keys)
+        };
+        Ok(Self { view, sorted })
+    }
+
+    /// The records between the bounds, in the order of their storage keys or in reverse.
+    fn records<'a>(
+        &'a self,
+        copy: &'a TableView,
+        low: Bound<&'a [u8]>,
+        high: Bound<&'a [u8]>,
+        reverse: bool,
+    ) -> Box<dyn Iterator<Item = Found<'a>> + 'a> {
+        let Some(keys) = &self.sorted else { return Box::new(copy.range((low, high), reverse, None)) };
+        let first = keys.partition_point(|key| match low {
+            Bound::Included(low) => key.as_slice() < low,
+            Bound::Excluded(low) => key.as_slice() <= low,
+            Bound::Unbounded => false,
+        });
+        let end = keys.partition_point(|key| match high {
+            Bound::Included(high) => key.as_slice() <= high,
+            Bound::Excluded(high) => key.as_slice() < high,
+            Bound::Unbounded => true,
+        });
+        let keys = keys.get(first..end).unwrap_or_default().iter();
+        let find = |key: &'a Vec<u8>| copy.get_all(key).map(|mut found| found.pop()).transpose();
+        if reverse { Box::new(keys.rev().filter_map(find)) } else { Box::new(keys.filter_map(find)) }
+    }
+}
+
+type Found<'a> = Result<StoredRecord<'a>, StoreError>;
 
 fn page(
     node: &NodeInner,
-    view: &Arc<View>,
-    token: Option<u64>,
-    after: Option<Vec<u8>>,
+    held: &Arc<HeldScan>,
+    place: Option<Place>,
     scan: &ScanRequest,
 ) -> Result<Page, AdminError> {
-    let copy = copy(view, &scan.table)?;
+    let log_index = held.view.applied_index().0;
+    let copy = copy(&held.view, &scan.table)?;
     let filter = RecordFilter::new(copy.def(), &scan.filters)?;
     let limit = scan.limit.clamp(1, PAGE_RECORDS_MAX) as usize;
+    let (low, high) = bounds(scan, place.as_ref().map(|place| place.key.as_slice()));
+    let (low, high) = (low.as_ref().map(Vec::as_slice), high.as_ref().map(Vec::as_slice));
     let (mut records, mut bytes, mut last) = (Vec::new(), 0, None);
-    for record in ordered(copy, scan, after.as_deref()) {
-        let record = record.map_err(|error| AdminError::internal(error.to_string()))?;
-        if records.len() >= limit || bytes >= PAGE_BYTES_MAX {
-            return Ok(Page { records, next: next(node, view, token, last)?, log_index: view.applied_index().0 });
+    for (looked_at, stored) in held.records(copy, low, high, scan.reverse).enumerate() {
+        let stored = stored.map_err(|error| AdminError::internal(error.to_string()))?;
+        if records.len() >= limit || bytes >= PAGE_BYTES_MAX || looked_at >= LOOKED_AT_MAX {
+            let token = place.map(|place| place.view);
+            return Ok(Page { records, next: next(node, held, token, last)?, log_index });
         }
-        last = Some(record.key().to_vec());
-        let found = copy.record_bytes(&record);
-        if filter.passes(copy.def(), found) {
-            bytes += found.len();
-            records.push(Bytes::copy_from_slice(found));
+        last = Some(stored.key().to_vec());
+        let record = copy.record_bytes(&stored);
+        if filter.passes(copy.def(), record) {
+            bytes += record.len();
+            records.push(Bytes::copy_from_slice(record));
         }
     }
-    if let Some(token) = token {
-        node.admin.scans.close(token);
+    if let Some(place) = place {
+        node.admin.scans.close(place.view);
     }
-    Ok(Page { records, next: None, log_index: view.applied_index().0 })
+    Ok(Page { records, next: None, log_index })
 }
 
-fn next(node: &NodeInner, view: &Arc<View>, token: Option<u64>, last: Option<Vec<u8>>) -> Result<Option<Cursor>, AdminError> {
+fn next(
+    node: &NodeInner,
+    held: &Arc<HeldScan>,
+    token: Option<u64>,
+    last: Option<Vec<u8>>,
+) -> Result<Option<Cursor>, AdminError> {
     let Some(key) = last else { return Ok(None) };
     let busy = || AdminError::not_ready("too many scans are open on this node; try again later");
-    let view = token.or_else(|| node.admin.scans.hold(Arc::clone(view))).ok_or_else(busy)?;
+    let view = token.or_else(|| node.admin.scans.hold(Arc::clone(held))).ok_or_else(busy)?;
     let bytes = postcard::to_stdvec(&Place { view, key }).map_err(|error| AdminError::internal(error.to_string()))?;
     Ok(Some(Cursor(bytes.into())))
-}
-
-type Found<'a> = Result<StoredRecord<'a>, tabularaft_store::StoreError>;
-
-/// The records of the scan in the order of their storage keys; of a set in memory they are sorted for it.
-fn ordered<'a>(copy: &'a TableView, scan: &ScanRequest, after: Option<&[u8]>) -> Box<dyn Iterator<Item = Found<'a>> + 'a> {
-    let (low, high) = bounds(scan, after);
-    let range = (low.as_ref().map(Vec::as_slice), high.as_ref().map(Vec::as_slice));
-    if copy.is_ordered() {
-        return Box::new(copy.range(range, scan.reverse, None));
-    }
-    let mut found: Vec<Found<'a>> = copy.range(range, false, None).collect();
-    found.sort_by(|a, b| match (a, b) {
-        (Ok(a), Ok(b)) => a.key().cmp(b.key()),
-        _ => std::cmp::Ordering::Equal,
-    });
-    if scan.reverse {
-        found.reverse();
-    }
-    Box::new(found.into_iter())
 }
 
 /// The tightest bounds of the range, the prefix and the place where the last page ended.

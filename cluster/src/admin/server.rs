@@ -8,6 +8,7 @@ use tabularaft_store::OpResult;
 
 use super::operations::Operations;
 use super::protocol::{AdminReply, AdminRequest, OnLocalData, Outcome, TableRef};
+use super::records::HeldScan;
 use super::{AdminError, copies, records, status, verify};
 use crate::door;
 use crate::engine::Engine;
@@ -25,7 +26,7 @@ const SCANS_MAX: usize = 64;
 /// What a node keeps for its operators.
 pub(crate) struct AdminState {
     pub(super) operations: Operations,
-    pub(super) scans: HeldViews,
+    pub(super) scans: HeldViews<Arc<HeldScan>>,
 }
 
 impl Default for AdminState {

@@ -1,10 +1,10 @@
 //! What a node tells of the cluster and its tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tabularaft_schema::{NodeId, NodeName, TableName};
-use tabularaft_store::Member;
+use tabularaft_store::{Member, SystemState};
 
 use super::document::{
     ClusterStatus, CopyState, CopyStatus, NodeRole, NodeState, NodeStatus, NotReadyStatus, TableInfo, TableSummary,
@@ -59,8 +59,15 @@ pub(super) async fn cluster(node: &Arc<NodeInner>) -> Result<ClusterStatus, Admi
         ready: not_ready.is_none(),
         not_ready,
         nodes,
-        removed: system.removed.values().map(|removed| removed.name.clone()).collect(),
+        removed: removed_names(system),
     })
+}
+
+/// The names that were removed and have not come back under a new id.
+fn removed_names(system: &SystemState) -> Vec<NodeName> {
+    let gone = system.removed.values().map(|removed| &removed.name);
+    let gone: BTreeSet<&NodeName> = gone.filter(|name| system.member_named(name).is_none()).collect();
+    gone.into_iter().cloned().collect()
 }
 
 /// What every member says of itself; `None` for those that do not answer.

@@ -75,7 +75,7 @@ async fn elect(engine: &Weak<Engine>, raft: &RaftHandle, gone: u64) {
     let still = engine.upgrade().and_then(|engine| engine.leadership.borrow().leader());
     if still.is_some_and(|(id, _)| id == gone) {
         tracing::info!(leader = gone, "the leader's process is gone, an election starts");
-        if let Err(error) = raft.elect().await {
+        if let Err(error) = raft.elect_in_place_of_dead_leader().await {
             tracing::warn!(%error, "the election did not start");
         }
     }

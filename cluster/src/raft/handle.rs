@@ -6,7 +6,7 @@ use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError as OpenraftError};
 use openraft::impls::ProgressResponder;
-use openraft::raft::{ClientWriteResult, ReadPolicy};
+use openraft::raft::{ClientWriteResult, ReadPolicy, TransferLeaderRequest};
 use openraft::{ChangeMembers, Raft};
 use tabularaft_schema::NodeId;
 use tabularaft_store::LogIndex;
@@ -130,8 +130,14 @@ impl RaftHandle {
     }
 
     /// Starts an election now, because the leader's process is known to be gone.
-    pub(crate) async fn elect(&self) -> Result<(), RaftError> {
-        self.raft.trigger().elect(true).await.map_err(failed)
+    ///
+    /// Voters otherwise refuse until the leader's lease is over. The lease protects a leader that lives from being
+    /// deposed, so a leader that does not is taken to have handed over to this node. Reads never rest on the lease:
+    /// they ask a majority.
+    pub(crate) async fn elect_in_place_of_dead_leader(&self) -> Result<(), RaftError> {
+        let vote = self.raft.metrics().borrow_watched().vote;
+        let request = TransferLeaderRequest::new(vote, *self.raft.node_id(), None);
+        self.raft.handle_transfer_leader(request).await.map_err(failed)?.map_err(failed)
     }
 
     /// Lets the log forget everything up to `index`, which a checkpoint on disc covers.

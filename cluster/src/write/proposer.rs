@@ -165,7 +165,7 @@ impl Task {
                 return;
             }
             let batch = self.batch_of(&requests);
-            let journey = match leadership {
+            let journey = match leadership.clone() {
                 Leadership::Leading { .. } => decide_here(self.parts.sequencer.clone(), batch).boxed(),
                 Leadership::Following { leader: Some((_, address)) } => {
                     decide_there(Arc::clone(&self.parts.peers), address, batch).boxed()
@@ -180,9 +180,14 @@ impl Task {
                 waiting.submission.sent.store(true, Ordering::Release);
             }
             let applied = self.parts.applied.clone();
+            let watched = self.parts.leadership.clone();
             self.travelling.push(
                 async move {
-                    let answer = journey.await;
+                    // An answer of a leader that hangs, or is cut off, may never come: once another leads, it decides.
+                    let answer = tokio::select! {
+                        answer = journey => answer,
+                        () = moved(watched, leadership) => WriteAnswer::Retry { leader: None },
+                    };
                     wait_applied(applied, &answer).await;
                     Returned { requests, answer }
                 }
@@ -253,6 +258,11 @@ async fn hold(until: Option<Instant>) {
         Some(instant) => tokio::time::sleep_until(instant.into()).await,
         None => std::future::pending().await,
     }
+}
+
+/// Resolves when `then` leads no more.
+async fn moved(mut leadership: watch::Receiver<Leadership>, then: Leadership) {
+    let _ = leadership.wait_for(|now| *now != then).await;
 }
 
 async fn decide_here(sequencer: mpsc::Sender<Work>, batch: WriteBatch) -> WriteAnswer {

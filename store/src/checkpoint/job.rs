@@ -1,6 +1,6 @@
 //! One checkpoint: what was frozen, and writing it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use redb::WriteTransaction;
@@ -9,6 +9,7 @@ use tabularaft_schema::TableId;
 use super::database::{Generation, TablesFile};
 use super::disc_table::DiscTable;
 use super::layout::{self, SavedTable, SavedTables};
+use crate::changed_keys::ChangedKeys;
 use crate::changes::Changes;
 use crate::cluster_state::ClusterState;
 use crate::error::StoreError;
@@ -43,7 +44,7 @@ pub(crate) enum TableWork {
     /// All records go into a new generation.
     Whole(MemoryTable),
     /// The records under these keys, or their absence.
-    Keys { keys: HashSet<Box<[u8]>>, records: MemoryTable },
+    Keys { changed: ChangedKeys, records: MemoryTable },
     /// The changes of a disc-only table; if they are whole they go into a new generation.
     Overlay(Changes),
 }
@@ -128,8 +129,8 @@ fn write_table(
                 writer.put(key, Some(row))?;
             }
         }
-        TableWork::Keys { keys, records } => {
-            let mut sorted: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
+        TableWork::Keys { changed, records } => {
+            let mut sorted: Vec<&[u8]> = changed.iter().collect();
             sorted.sort_unstable();
             for key in sorted {
                 writer.put(key, records.get(key))?;

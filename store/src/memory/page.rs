@@ -17,7 +17,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::row::RowRef;
+use crate::row::{Row, RowRef};
 
 use super::heap;
 
@@ -119,8 +119,9 @@ impl Page {
         self.parts().record(position).0
     }
 
-    pub(super) fn last_key(&self) -> Option<&[u8]> {
-        self.len().checked_sub(1).map(|last| self.key(last))
+    /// A copy of the row that outlives the page.
+    pub(super) fn to_row(&self, position: usize) -> Row {
+        Row::from_encoded(self.parts().record(position).1)
     }
 
     pub(super) fn first_head(&self) -> Option<u32> {

@@ -123,7 +123,7 @@ fn resumes_anywhere(table: &MemoryTable, held: &[(Vec<u8>, Row)]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn an_ordered_map_and_its_clones_follow_the_model(steps in steps()) {
@@ -237,7 +237,7 @@ fn scattered(number: u64) -> Vec<u8> {
 
 #[test]
 fn many_records_come_and_go_in_both_structures() {
-    const RECORDS: u64 = 60_000;
+    const RECORDS: u64 = 20_000;
     for mut table in [MemoryTable::ordered(), MemoryTable::hashed()] {
         let empty_bytes = table.heap_bytes();
         for number in 0..RECORDS {
@@ -326,7 +326,7 @@ fn ends_of_an_empty_map_are_none() {
 #[test]
 fn readers_see_whole_versions_while_the_writer_goes_on() {
     const RECORDS: u64 = 2000;
-    const VERSIONS: u64 = 100;
+    const VERSIONS: u64 = 40;
     for mut table in [MemoryTable::ordered(), MemoryTable::hashed()] {
         let checks = |version: u64, table: &MemoryTable| {
             // Every record of version v was written in round v, and records grow by one per round.

@@ -1,51 +1,10 @@
-use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 
 use tabularaft_schema::{CopyMode, TableKind};
-use tabularaft_store::disc::{DiscControl, DiscUse};
 use tabularaft_store::{Store, StoreOptions};
 
 use crate::harness::*;
-
-/// A disc whose syncs wait while it is held.
-#[derive(Debug, Default)]
-struct HeldDisc {
-    state: Mutex<Held>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    hold: bool,
-    waiting: usize,
-}
-
-impl HeldDisc {
-    fn hold(&self, hold: bool) {
-        self.state.lock().unwrap().hold = hold;
-        self.changed.notify_all();
-    }
-
-    fn wait_until_reached(&self) {
-        drop(self.changed.wait_while(self.state.lock().unwrap(), |state| state.waiting == 0).unwrap());
-    }
-}
-
-impl DiscControl for HeldDisc {
-    fn before_write(&self, _what: DiscUse, _bytes: usize) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn before_sync(&self, _what: DiscUse) -> io::Result<()> {
-        let mut state = self.state.lock().unwrap();
-        state.waiting += 1;
-        self.changed.notify_all();
-        let mut state = self.changed.wait_while(state, |state| state.hold).unwrap();
-        state.waiting -= 1;
-        Ok(())
-    }
-}
 
 #[test]
 fn a_checkpoint_that_hangs_on_the_disc_stops_neither_writer_nor_readers() {
@@ -57,7 +16,7 @@ fn a_checkpoint_that_hangs_on_the_disc_stops_neither_writer_nor_readers() {
     log.put(disc_only, "a", "1");
     log.put(in_memory, "a", "1");
     log.feed(&store);
-    disc.hold(true);
+    let held = disc.hold();
     store.checkpoint_now(false).unwrap();
     disc.wait_until_reached();
 
@@ -71,7 +30,7 @@ fn a_checkpoint_that_hangs_on_the_disc_stops_neither_writer_nor_readers() {
     assert_eq!(value(&store, in_memory, "a").as_deref(), Some("2"));
     assert_eq!(store.checkpointed(), None);
 
-    disc.hold(false);
+    drop(held);
     store.checkpoint_now(true).unwrap();
     assert_eq!(store.checkpointed(), store.view().applied());
     assert_eq!(keys(&table(&store, disc_only)), ["a", "b"]);
@@ -86,7 +45,7 @@ fn a_writer_that_outruns_the_checkpoint_is_told_so_until_the_next_one_begins() {
     let mut log = Log::new();
     let id = log.create("t", TableKind::Set, CopyMode::Disc);
     log.feed(&store);
-    disc.hold(true);
+    let held = disc.hold();
     store.checkpoint_now(false).unwrap();
     disc.wait_until_reached();
     log.put(id, "a", &"x".repeat(2000));
@@ -95,7 +54,7 @@ fn a_writer_that_outruns_the_checkpoint_is_told_so_until_the_next_one_begins() {
     log.put(id, "b", &"x".repeat(3000));
     log.feed(&store);
     assert!(store.overloaded());
-    disc.hold(false);
+    drop(held);
     wait_until("the checkpoint has caught up", || !store.overloaded());
 }
 

@@ -1,13 +1,15 @@
 //! A log in miniature, and stores that follow it.
 
+use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tabularaft_schema::{
     CopyMode, FieldType, NodeName, SchemaChange, TableDef, TableId, TableKind, TableName,
 };
+use tabularaft_store::disc::{DiscControl, DiscUse};
 use tabularaft_store::{
     Applied, Batch, Decided, Effect, LogIndex, Position, Store, StoreOptions, TableDigest, TableView,
 };
@@ -193,5 +195,54 @@ pub(crate) fn copy_into(builder: &mut tabularaft_store::TableBuilder, source: &T
         if builder.push(&chunk.bytes).unwrap().complete {
             return;
         }
+    }
+}
+
+/// A disc whose syncs wait while it is held.
+#[derive(Debug, Default)]
+pub(crate) struct HeldDisc {
+    state: Mutex<Held>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    hold: bool,
+    waiting: usize,
+}
+
+impl HeldDisc {
+    /// Until what this returns is dropped, also by a failing test: closing the store waits for the disc.
+    pub(crate) fn hold(&self) -> Holding<'_> {
+        self.state.lock().unwrap().hold = true;
+        Holding(self)
+    }
+
+    pub(crate) fn wait_until_reached(&self) {
+        drop(self.changed.wait_while(self.state.lock().unwrap(), |state| state.waiting == 0).unwrap());
+    }
+}
+
+pub(crate) struct Holding<'a>(&'a HeldDisc);
+
+impl Drop for Holding<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().unwrap().hold = false;
+        self.0.changed.notify_all();
+    }
+}
+
+impl DiscControl for HeldDisc {
+    fn before_write(&self, _what: DiscUse, _bytes: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn before_sync(&self, _what: DiscUse) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap();
+        state.waiting += 1;
+        self.changed.notify_all();
+        let mut state = self.changed.wait_while(state, |state| state.hold).unwrap();
+        state.waiting -= 1;
+        Ok(())
     }
 }

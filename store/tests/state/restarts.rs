@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use tabularaft_schema::{CopyMode, TableId, TableKind};
-use tabularaft_store::{Decided, Effect, Incarnation, OpResult, RequestId, Seen};
+use tabularaft_store::{Decided, Effect, Incarnation, OpResult, RequestId, Seen, Store, StoreOptions};
 
 use crate::harness::*;
 
@@ -57,6 +59,8 @@ enum Step {
     Clear(u8),
     SetMode(u8, CopyMode),
     Checkpoint,
+    /// The disc hangs in the middle of the checkpoint, until the next one or a kill.
+    HangingCheckpoint,
     /// As if the process had been killed.
     Kill,
 }
@@ -69,6 +73,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..4u8).prop_map(Step::Clear),
         1 => (0..4u8, durable).prop_map(|(table, mode)| Step::SetMode(table, mode)),
         2 => Just(Step::Checkpoint),
+        2 => Just(Step::HangingCheckpoint),
         1 => Just(Step::Kill),
     ];
     proptest::collection::vec(step, 1..80)
@@ -91,25 +96,44 @@ fn effect(log: &mut Log, step: &Step) -> Option<Effect> {
     })
 }
 
+/// Each case syncs a disc many times, so there are few unless more are asked for.
+fn env_cases(default: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { cases: env_cases(24), ..ProptestConfig::default() })]
 
     #[test]
     fn checkpoint_and_log_together_bring_back_what_was_there(steps in steps()) {
         let dir = tempfile::tempdir().unwrap();
+        let disc = Arc::new(HeldDisc::default());
+        let open = || Store::open(StoreOptions { disc: disc.clone(), ..options().with_dir(dir.path()) }).unwrap();
         let model = diskless();
-        let mut store = on_disc(dir.path());
+        let mut store = open();
+        let mut held = None;
         let mut log = Log::new();
         for (name, kind, mode) in TABLES {
             log.create(name, kind, mode);
         }
+        log.feed(&store);
         for step in &steps {
+            if matches!(step, Step::Checkpoint | Step::HangingCheckpoint | Step::Kill) {
+                held = None;
+            }
             match step {
                 Step::SetMode(number, mode) => drop(log.set_copy(TABLES[usize::from(*number)].0, *mode)),
                 Step::Checkpoint => store.checkpoint_now(true).unwrap(),
                 Step::Kill => {
                     drop(store);
-                    store = on_disc(dir.path());
+                    store = open();
+                }
+                Step::HangingCheckpoint => {
+                    held = Some(disc.hold());
+                    log.put(TableId(1), "0", "just before the checkpoint");
+                    log.feed(&store);
+                    store.checkpoint_now(false).unwrap();
+                    disc.wait_until_reached();
                 }
                 step => {
                     let effect = effect(&mut log, step).unwrap();
@@ -127,5 +151,6 @@ proptest! {
                 }
             }
         }
+        drop(held);
     }
 }

@@ -14,7 +14,7 @@ use crate::row::{Row, RowRef};
 use super::hashing::Hashing;
 
 /// A branch consumes at most this many bits of the hash.
-const BRANCH_BITS_MAX: u32 = 6;
+const BRANCH_BITS_MAX: u32 = 4;
 
 /// Two pages that differ in their last bit are joined at a removal if they do not exceed this together.
 const JOINED_BYTES_MAX: usize = PAGE_BYTES / 2;
@@ -284,7 +284,7 @@ fn put_into(page: &mut Page, put: Put<'_>, tally: &mut HeapTally) -> Option<Row>
     tally.sub(page.heap_bytes());
     let replaced = match page.find(put.hash, put.key) {
         Ok(position) => {
-            let replaced = page.row(position).to_row();
+            let replaced = page.to_row(position);
             page.replace(position, put.hash, put.key, put.row);
             Some(replaced)
         }
@@ -299,7 +299,7 @@ fn put_into(page: &mut Page, put: Put<'_>, tally: &mut HeapTally) -> Option<Row>
 
 fn take_from(page: &mut Page, hash: u32, key: &[u8], tally: &mut HeapTally) -> Option<Row> {
     let position = page.find(hash, key).ok()?;
-    let removed = page.row(position).to_row();
+    let removed = page.to_row(position);
     tally.sub(page.heap_bytes());
     page.remove(position);
     tally.add(page.heap_bytes());

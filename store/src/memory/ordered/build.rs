@@ -92,7 +92,8 @@ impl OrderedBuilder {
     }
 
     fn finish_leaf(&mut self, high: Option<&[u8]>) {
-        let page = finish(&mut self.page, between(self.level.separators.last().map(Vec::as_slice), high));
+        let page =
+            finish(&mut self.page, Fences::between(self.level.separators.last().map(Vec::as_slice), high));
         self.level.nodes.push(Node::leaf(page));
     }
 }
@@ -112,7 +113,7 @@ impl Level {
             let children: Vec<_> = nodes.by_ref().take(size).collect();
             let inside: Vec<_> = separators.by_ref().take(size - 1).collect();
             let high = separators.next();
-            let fences = between(above.separators.last().map(Vec::as_slice), high.as_deref());
+            let fences = Fences::between(above.separators.last().map(Vec::as_slice), high.as_deref());
             above.nodes.push(Node::inner(children, inside.iter().map(Vec::as_slice), fences));
             above.separators.extend(high);
         }
@@ -122,9 +123,4 @@ impl Level {
     fn tally(&self, tally: &mut HeapTally) {
         self.nodes.iter().for_each(|node| tally.add(node.heap_bytes()));
     }
-}
-
-fn between<'a>(low: Option<&'a [u8]>, high: Option<&'a [u8]>) -> Fences<'a> {
-    let fences = low.map_or_else(Fences::default, |low| Fences::default().from(low));
-    high.map_or(fences, |high| fences.up_to(high))
 }

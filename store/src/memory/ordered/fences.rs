@@ -4,10 +4,33 @@ use crate::memory::page::Page;
 ///
 /// All such keys share the prefix that the two fences share. So pages need not look at it: their heads hold the four
 /// bytes behind it, which tell neighbours apart even if all keys of the table begin alike.
+///
+/// Reading separators costs cache misses and only splits and joins need them, so on the way
+/// down fences only remember where they are.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Fences<'a> {
-    low: Option<&'a [u8]>,
-    high: Option<&'a [u8]>,
+    low: Fence<'a>,
+    high: Fence<'a>,
+}
+
+#[derive(Clone, Copy, Default)]
+enum Fence<'a> {
+    /// There is no limit.
+    #[default]
+    Open,
+    At(&'a [u8]),
+    /// The separator at this position of the page.
+    Separator(&'a Page, usize),
+}
+
+impl<'a> Fence<'a> {
+    fn key(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Open => None,
+            Self::At(key) => Some(key),
+            Self::Separator(page, position) => Some(page.key(position)),
+        }
+    }
 }
 
 impl<'a> Fences<'a> {
@@ -18,32 +41,37 @@ impl<'a> Fences<'a> {
 
     /// The fences of the run of children from `first` to `last`.
     pub(super) fn of_children(self, separators: &'a Page, first: usize, last: usize) -> Self {
-        let low = first.checked_sub(1).map(|before| separators.key(before));
-        let high = (last < separators.len()).then(|| separators.key(last));
-        Self { low: low.or(self.low), high: high.or(self.high) }
+        let low = first.checked_sub(1).map(|before| Fence::Separator(separators, before));
+        let high = (last < separators.len()).then_some(Fence::Separator(separators, last));
+        Self { low: low.unwrap_or(self.low), high: high.unwrap_or(self.high) }
+    }
+
+    /// Fences at these separators, or open where there is none.
+    pub(super) fn between(low: Option<&'a [u8]>, high: Option<&'a [u8]>) -> Self {
+        Self { low: low.map_or(Fence::Open, Fence::At), high: high.map_or(Fence::Open, Fence::At) }
     }
 
     pub(super) fn up_to(self, separator: &'a [u8]) -> Self {
-        Self { high: Some(separator), ..self }
+        Self { high: Fence::At(separator), ..self }
     }
 
     pub(super) fn from(self, separator: &'a [u8]) -> Self {
-        Self { low: Some(separator), ..self }
+        Self { low: Fence::At(separator), ..self }
     }
 
     /// Whether keys above all others lead here.
     pub(super) fn is_last(self) -> bool {
-        self.high.is_none()
+        matches!(self.high, Fence::Open)
     }
 
     #[cfg(test)]
     pub(super) fn enclose(self, key: &[u8]) -> bool {
-        self.low.is_none_or(|low| low <= key) && self.high.is_none_or(|high| key < high)
+        self.low.key().is_none_or(|low| low <= key) && self.high.key().is_none_or(|high| key < high)
     }
 
     /// How many bytes all keys between the fences share.
     pub(super) fn shared_bytes(self) -> u32 {
-        let (Some(low), Some(high)) = (self.low, self.high) else { return 0 };
+        let (Some(low), Some(high)) = (self.low.key(), self.high.key()) else { return 0 };
         let shared = low.iter().zip(high).take_while(|(low, high)| low == high).count();
         u32::try_from(shared).unwrap_or(0)
     }

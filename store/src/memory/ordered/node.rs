@@ -114,15 +114,16 @@ impl Node {
         tally: &mut HeapTally,
     ) -> (Option<Row>, Vec<Sibling>) {
         let head = head(key, self.page.note());
-        let appends = fences.is_last() && self.page.last_key().is_some_and(|last| last < key);
         tally.sub(self.page.heap_bytes());
+        let mut appends = false;
         let replaced = match self.page.find(head, key) {
             Ok(position) => {
-                let replaced = self.page.row(position).to_row();
+                let replaced = self.page.to_row(position);
                 self.page.replace(position, head, key, row);
                 Some(replaced)
             }
             Err(position) => {
+                appends = fences.is_last() && position == self.page.len();
                 self.page.insert(position, head, key, row);
                 None
             }
@@ -169,7 +170,7 @@ impl Node {
     pub(super) fn remove(&mut self, key: &[u8], fences: Fences<'_>, tally: &mut HeapTally) -> Option<Row> {
         if self.children.is_none() {
             let position = self.find(key).ok()?;
-            let removed = self.page.row(position).to_row();
+            let removed = self.page.to_row(position);
             tally.sub(self.page.heap_bytes());
             self.page.remove(position);
             tally.add(self.page.heap_bytes());
