@@ -93,7 +93,7 @@ async fn answer(node: &Arc<NodeInner>, call: Call) -> Answer {
     };
     match call {
         Call::ReadIndex { group: GROUP } => read_index(&engine).await,
-        Call::JoinCheck(request) => Answer::JoinCheck(Box::new(join::check_joiner(&engine, &request))),
+        Call::JoinCheck(request) => Answer::JoinCheck(Box::new(join::check_joiner(&engine, &request).await)),
         Call::JoinAdmit { name, address, copies } => join::admit(&engine, name, address, copies).await,
         Call::JoinFinish { node, voter } => join::finish(&engine, node, voter).await,
         Call::Remove { node, force } => join::remove(&engine, node, force).await,

@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use tabularaft_schema::{NodeId, NodeName};
 use tabularaft_store::disc::{DiscControl, OsDisc};
 use tabularaft_store::log::{LogOptions, RaftLog};
-use tabularaft_store::{DataDir, Identity, Incarnation, Removal, Retired, Store, StoreOptions};
+use tabularaft_store::{DataDir, Identity, Incarnation, LogIndex, Removal, Retired, Store, StoreOptions};
 
 use crate::config::NodeConfig;
 use crate::door;
@@ -127,6 +127,7 @@ impl Home {
             dir: dir.as_ref().map(|dir| dir.path().to_owned()),
             disc: Arc::clone(&self.disc),
             checkpoint_bytes: self.config.checkpoint_bytes as usize,
+            replayed_upto: log.bounds().last.map(|last| LogIndex(last.index)),
             ..StoreOptions::new(self.name.clone())
         })?;
         let incarnation = Incarnation { node: identity.node_id, life: identity.life };

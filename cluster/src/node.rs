@@ -175,9 +175,9 @@ impl Node {
         view.map(|view| view.system().members.values().map(|member| member.name.clone()).collect()).unwrap_or_default()
     }
 
-    /// Whether this node leads at this moment.
+    /// Whether this node leads, and a majority has followed it lately.
     pub fn is_leader(&self) -> bool {
-        self.inner.engine().is_some_and(|engine| engine.is_leading())
+        self.inner.engine().is_some_and(|engine| engine.leads_a_majority())
     }
 
     /// The index up to which this node has applied the log.

@@ -9,6 +9,7 @@ use crate::door;
 use crate::engine::Engine;
 use crate::error::NotReady;
 use crate::inner::NodeInner;
+use crate::raft::Leadership;
 use crate::transport::Lane;
 
 const LOOK_EVERY_MS: u64 = 20;
@@ -28,7 +29,7 @@ pub(crate) async fn wait(node: &NodeInner, tables: &[&str], timeout: Duration) -
     loop {
         let engine = node.engine();
         let (missing_tables, why) = match &engine {
-            Some(engine) => (not_loaded(engine, tables), reason(node, engine)),
+            Some(engine) => (not_loaded(engine, tables), reason(node, engine).await),
             None => (Vec::new(), Some("this node is between two lives".to_owned())),
         };
         if missing_tables.is_empty() && why.is_none() {
@@ -58,7 +59,7 @@ pub(crate) fn not_loaded(engine: &Engine, tables: &[&str]) -> Vec<TableName> {
 }
 
 /// Why writes have no leader here; `None` when they have.
-pub(crate) fn reason(node: &NodeInner, engine: &Engine) -> Option<String> {
+pub(crate) async fn reason(node: &NodeInner, engine: &Engine) -> Option<String> {
     if let Some(removal) = node.home.identity().and_then(|identity| identity.removed) {
         return Some(format!("this node was {}; `store-admin cluster join` makes it a member again", removal.reason));
     }
@@ -71,7 +72,13 @@ pub(crate) fn reason(node: &NodeInner, engine: &Engine) -> Option<String> {
     if let Some(fatal) = raft.status().fatal {
         return Some(format!("raft stopped: {fatal}"));
     }
-    let led = engine.is_leading() || engine.leadership.borrow().leader().is_some();
+    let leadership = engine.leadership.borrow().clone();
+    let led = match leadership {
+        Leadership::Leading { .. } => raft.has_majority(engine.config.election_ms * 2),
+        // What was voted for in an earlier life says nothing of who is there now.
+        Leadership::Following { leader: Some((_, address)) } => is_reachable(engine, &address).await,
+        Leadership::Following { leader: None } => false,
+    };
     (!led).then(|| "no leader: a majority of the voters is needed".to_owned())
 }
 

@@ -213,7 +213,14 @@ impl State {
         let Some(change) = RecordChange::of(effect).filter(|_| !table.def.options.local_content) else {
             return Ok(());
         };
-        self.reap_view |= matches!(change, RecordChange::Clear);
+        let clears = matches!(change, RecordChange::Clear);
+        let replayed = self.replayed_upto.is_some_and(|upto| index <= upto.0);
+        if clears && replayed && table.ended_with_its_life() {
+            table.load_again(LogIndex(index), self.load_buffer_bytes);
+            self.note_changed(id);
+            return Ok(());
+        }
+        self.reap_view |= clears;
         self.unsaved.changed_bytes += table.change(index, effect, change, self.file.as_ref())?;
         self.note_changed(id);
         Ok(())

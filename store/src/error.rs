@@ -157,6 +157,9 @@ pub enum StoreError {
     /// This effect cannot be applied outside the log.
     #[error("only changes of records can be applied locally")]
     NotARecordChange,
+    /// A thread panicked in the middle of a change.
+    #[error("a thread of the store panicked: this is a bug, please report it with the lines logged before")]
+    Panicked,
     /// The store was closed while the caller waited.
     #[error("the store is closed")]
     Closed,

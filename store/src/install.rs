@@ -40,7 +40,10 @@ pub(crate) fn install(shared: &Arc<Shared>, mut staging: Staging) -> Result<(), 
     state.publish(shared);
     drop(state);
     if let Some(file) = &shared.file {
-        file.sweep()?;
+        // The install is done, whatever comes of this; what is left is swept at the next start.
+        if let Err(error) = file.sweep() {
+            tracing::warn!(%error, "the replaced tables could not be removed from the disc yet");
+        }
     }
     Ok(())
 }

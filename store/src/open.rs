@@ -25,6 +25,7 @@ pub(crate) fn open(options: &StoreOptions) -> Result<Opened, StoreError> {
     let loaded = file.as_ref().map(checkpoint::load).transpose()?.flatten();
     let cluster = loaded.as_ref().map_or_else(ClusterState::default, |loaded| loaded.cluster.clone());
     let mut state = State::new(options.node.clone(), cluster, file.clone(), local, options.load_buffer_bytes);
+    state.replayed_upto = options.replayed_upto;
     if let Some(loaded) = loaded {
         load_tables(&mut state, &loaded)?;
     }

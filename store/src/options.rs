@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tabularaft_schema::NodeName;
 
-use crate::Position;
+use crate::{LogIndex, Position};
 use crate::disc::{DiscControl, OsDisc};
 
 /// Called by the checkpoint thread after each checkpoint, with the position up to which the log may be purged. It must
@@ -37,6 +37,10 @@ pub struct StoreOptions {
     pub cache_bytes: usize,
     /// See the table above.
     pub load_buffer_bytes: usize,
+    /// Up to here the log comes from earlier lives of the node. Ram tables end with the life that held them, so one that
+    /// the log creates up to here is not filled from the log: it is loading, as a ram table of the checkpoint is. `None`:
+    /// the node has not lived before.
+    pub replayed_upto: Option<LogIndex>,
     /// Called after each checkpoint.
     pub on_checkpoint: Option<OnCheckpoint>,
 }
@@ -54,6 +58,7 @@ impl StoreOptions {
             checkpoint_interval: Duration::from_secs(30),
             cache_bytes: 64 * Self::MIB,
             load_buffer_bytes: 64 * Self::MIB,
+            replayed_upto: None,
             on_checkpoint: None,
         }
     }
@@ -74,6 +79,7 @@ impl std::fmt::Debug for StoreOptions {
             .field("checkpoint_interval", &self.checkpoint_interval)
             .field("cache_bytes", &self.cache_bytes)
             .field("load_buffer_bytes", &self.load_buffer_bytes)
+            .field("replayed_upto", &self.replayed_upto)
             .finish_non_exhaustive()
     }
 }

@@ -77,6 +77,11 @@ impl State {
         at: LogIndex,
     ) -> Result<(), StoreError> {
         let def = Arc::clone(&table.def);
+        let replayed = self.replayed_upto.is_some_and(|upto| at <= upto);
+        if replayed && !mode.is_on_disc() && !def.options.local_content {
+            self.await_records(table, mode, at);
+            return Ok(());
+        }
         let state = if def.options.local_content {
             self.local.open(table.id, def, mode)?
         } else {

@@ -54,7 +54,7 @@ impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| {
             // Whoever panicked may have left a change half done: readers keep what is published, nothing is written.
-            self.poison(StoreError::Closed);
+            self.poison(StoreError::Panicked);
             PoisonError::into_inner(poisoned)
         })
     }

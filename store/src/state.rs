@@ -23,6 +23,8 @@ pub(crate) struct State {
     pub(crate) local: LocalTables,
     pub(crate) file: Option<Arc<TablesFile>>,
     pub(crate) load_buffer_bytes: usize,
+    /// Entries up to here come from earlier lives of this node.
+    pub(crate) replayed_upto: Option<LogIndex>,
     /// Set by the checkpoint thread when it found changes that were not published yet.
     pub(crate) wake_checkpoint_after_publish: bool,
     pub(crate) unsaved: Unsaved,
@@ -69,6 +71,7 @@ impl State {
             local,
             file,
             load_buffer_bytes,
+            replayed_upto: None,
             wake_checkpoint_after_publish: false,
             unsaved: Unsaved::default(),
             epoch: 0,

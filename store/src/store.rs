@@ -26,6 +26,26 @@ use crate::{Position, RequestId, Seen};
 /// killed: the log has what the last checkpoint lacks.
 ///
 /// While a [`View`] with a disc-only table is held, the database file stays open.
+///
+/// ```
+/// use tabularaft_schema::{FieldType, TableDef};
+/// use tabularaft_store::{Batch, Effect, Position, Store, StoreOptions};
+///
+/// let store = Store::open(StoreOptions::new("node@host".parse()?))?;
+/// let def = TableDef::builder("note")?.field("id", FieldType::U64).key("id").build()?;
+/// let batch = Batch { term: 1, decided: Vec::new(), effects: vec![Effect::Schema(def.into())] };
+///
+/// let mut writer = store.writer();
+/// writer.apply(Position::new(1, 0), &batch.encode(true))?;
+/// assert!(store.view().schema().table("note").is_none(), "staged, but not published");
+/// writer.publish();
+/// drop(writer);
+/// let view = store.view();
+/// let table = view.schema().table("note").expect("it was created");
+/// assert_eq!(view.table(table.id).map(|copy| copy.len()), Some(0));
+/// store.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Store {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -154,7 +174,7 @@ impl Store {
         Ok(TableBuilder::new(table, Arc::clone(held.def()), held.mode(), self))
     }
 
-    /// Begins to replace the whole store by the state of which `image` was taken.
+    /// Begins to replace the whole store by the state of which `image` was taken. The caller must not hold the writer.
     ///
     /// # Errors
     /// The bytes are no image that this build reads.

@@ -163,6 +163,17 @@ impl TableState {
         Ok(if saved { change.bytes() } else { 0 })
     }
 
+    /// Whether these are the records of an earlier life that was held in memory alone.
+    pub(crate) fn ended_with_its_life(&self) -> bool {
+        self.loading.is_some() && !self.mode.is_on_disc()
+    }
+
+    /// All records were deleted in an earlier life, but those that were written after that are gone too.
+    pub(crate) fn load_again(&mut self, floor: LogIndex, buffer_bytes: usize) {
+        self.loading = Some(LoadBuffer::new(floor, buffer_bytes));
+        self.view = None;
+    }
+
     /// Once all records of a table are deleted, those that have not arrived no longer matter.
     fn become_empty(&mut self, index: u64, file: Option<&Arc<TablesFile>>) {
         *self = Self::empty(self.id, Arc::clone(&self.def), self.mode, index, file);

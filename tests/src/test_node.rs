@@ -105,7 +105,8 @@ impl TestNode {
     }
 
     fn runtime(&self) -> Runtime {
-        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name(self.name.to_string()).enable_all();
+        let mut runtime = Builder::new_multi_thread();
+        runtime.worker_threads(2).thread_name(self.name.to_string()).enable_all();
         runtime.build().expect("the system has threads")
     }
 

@@ -33,6 +33,7 @@ pub(super) async fn cluster(node: &Arc<NodeInner>) -> Result<ClusterStatus, Admi
     let leader = status.as_ref().and_then(|status| status.leader).and_then(|id| system.members.get(&id));
     let tables = readiness::not_loaded(&engine, &[]);
     let why = readiness::reason(node, &engine)
+            .await
         .or_else(|| (!tables.is_empty()).then(|| "tables are still being loaded".to_owned()));
     let not_ready = why.map(|why| NotReadyStatus {
         why,

@@ -1,5 +1,6 @@
 //! One life of a node's store and Raft. A reboot cycle stops one engine and starts another; the node stays.
 
+mod commit_mark;
 mod duties;
 mod failover;
 mod loader;
@@ -149,6 +150,7 @@ impl Engine {
         self.spawn(answering);
         self.spawn(sequencer.run());
         self.spawn(purge::run(raft.clone(), Arc::clone(&self.store), self.log.clone(), self.config.log_keep_bytes));
+        self.spawn(commit_mark::run(self.log.clone()));
         self.spawn(failover::run(Arc::downgrade(self), raft));
         self.spawn(loader::run(Arc::downgrade(self)));
         self.spawn(duties::announce(Arc::downgrade(self)));
@@ -184,6 +186,11 @@ impl Engine {
 
     pub(crate) fn is_leading(&self) -> bool {
         matches!(*self.leadership.borrow(), Leadership::Leading { .. })
+    }
+
+    /// As [`Engine::is_leading`], less a leader that is cut off: it decides, but nothing of it is committed.
+    pub(crate) fn leads_a_majority(&self) -> bool {
+        self.is_leading() && self.raft().is_some_and(|raft| raft.has_majority(self.config.election_ms * 2))
     }
 
     pub(crate) async fn write(&self, request: Request, deadline: Instant) -> Result<Committed, WriteError> {

@@ -95,12 +95,13 @@ fn verdict(other_voters: usize, present: &[(String, Presence)]) -> Verdict {
     Verdict::Wait
 }
 
-/// Finds out whether the cluster has removed this node, while it knows no leader.
+/// Finds out whether the cluster has removed this node: then its members refuse connections, and say why. The leader
+/// that this node believes in may be of an earlier life, so it is no reason not to look.
 pub(crate) async fn watch_removal(node: Weak<NodeInner>, engine: Weak<Engine>) {
     loop {
         door::sleep(door::ms(ASK_EVERY_MS)).await;
         let Some(engine) = engine.upgrade() else { return };
-        if engine.is_leading() || engine.leadership.borrow().leader().is_some() {
+        if engine.is_leading() {
             continue;
         }
         if let Some(at) = told_removed(&engine).await {

@@ -5,6 +5,7 @@ use tabularaft_schema::{Fingerprint, NodeId, NodeName};
 
 use crate::engine::Engine;
 use crate::error::Mismatch;
+use crate::join::leader::lives;
 
 /// What a joiner says of itself. Wire format: add at the end only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,6 +17,8 @@ pub(crate) struct CheckRequest {
     pub(crate) settings: Vec<(String, String)>,
     /// The tables that the joiner's modules declare.
     pub(crate) tables: Vec<(String, String)>,
+    /// The place in this cluster that the joiner gives up for a new one.
+    pub(crate) replaces: Option<NodeId>,
 }
 
 /// The peer's answer. Wire format: add, never change or reuse a variant.
@@ -33,7 +36,7 @@ pub(crate) enum CheckReply {
 }
 
 /// Checks a joiner against this node's cluster.
-pub(crate) fn check_joiner(engine: &Engine, request: &CheckRequest) -> CheckReply {
+pub(crate) async fn check_joiner(engine: &Engine, request: &CheckRequest) -> CheckReply {
     let view = engine.store.view();
     let system = view.system();
     let Some(cluster) = system.cluster.as_ref() else {
@@ -51,6 +54,12 @@ pub(crate) fn check_joiner(engine: &Engine, request: &CheckRequest) -> CheckRepl
     differences.extend(mismatches(&ours, &request.tables, false));
     if !differences.is_empty() {
         return CheckReply::Incompatible(differences);
+    }
+    let namesake = system.member_named(&request.name).filter(|(id, _)| Some(*id) != request.replaces);
+    if let Some((id, member)) = namesake
+        && lives(engine, id, &member.address).await
+    {
+        return CheckReply::NameTaken { by: member.address.clone() };
     }
     let leader = if engine.is_leading() {
         Some((engine.node(), engine.life.advertise.clone()))

@@ -104,6 +104,7 @@ async fn check(node: &Arc<NodeInner>, peer: &str, reason: Reason) -> Result<Opti
         cluster_id: cluster.as_ref().map(|cluster| cluster.id).filter(|_| !comes_back),
         settings: node.config.shared(),
         tables: declared_tables()?,
+        replaces: node.engine().map(|engine| engine.node()).filter(|_| comes_back),
     };
     let peers = stranger(node);
     let answer = peers.call_until(peer, &Call::JoinCheck(Box::new(request)), door::now() + door::ms(10_000)).await;

@@ -152,7 +152,7 @@ fn tell_removed(engine: &Arc<Engine>, address: String) {
     });
 }
 
-async fn lives(engine: &Engine, node: NodeId, address: &str) -> bool {
+pub(super) async fn lives(engine: &Engine, node: NodeId, address: &str) -> bool {
     let connected = engine.peers.connect(address, Lane::Calls, Some(node));
     matches!(door::until(door::now() + door::ms(SIGN_OF_LIFE_MS), connected).await, Some(Ok(_)))
 }

@@ -7,7 +7,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError as OpenraftError};
 use openraft::impls::ProgressResponder;
 use openraft::raft::{ClientWriteResult, ReadPolicy, TransferLeaderRequest};
-use openraft::{ChangeMembers, Raft};
+use openraft::{ChangeMembers, Instant, Raft};
 use tabularaft_schema::NodeId;
 use tabularaft_store::LogIndex;
 
@@ -160,6 +160,15 @@ impl RaftHandle {
             voters: membership.voter_ids().collect(),
             learners: membership.learner_ids().collect(),
         }
+    }
+
+    /// Whether a majority has answered this leader within `ms`; a leader without one decides nothing.
+    pub(crate) fn has_majority(&self, ms: u64) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let voters = metrics.membership_config.membership().voter_ids().count();
+        let answered = metrics.last_quorum_acked.as_ref().map(|at| at.elapsed());
+        voters == 1 || answered.is_some_and(|ago| ago < crate::door::ms(ms))
     }
 
     pub(crate) fn status(&self) -> RaftStatus {

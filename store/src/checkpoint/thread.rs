@@ -85,7 +85,7 @@ struct FailOnPanic<'a>(&'a Shared);
 impl Drop for FailOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.poison(StoreError::Closed);
+            self.0.poison(StoreError::Panicked);
             self.0.control.failed();
         }
     }

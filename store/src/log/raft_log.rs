@@ -112,7 +112,7 @@ impl RaftLog {
     }
 
     /// Notes up to where the log is committed. Costs nothing: it rides in the next group that is written, and is written on
-    /// close. After a crash [`committed`](Self::committed) may be older than this, never newer.
+    /// close, or with an empty [`append`](Self::append). After a crash [`committed`](Self::committed) may be older than this, never newer.
     pub fn set_committed(&self, committed: Position) {
         self.lock().committed = Some(committed);
     }

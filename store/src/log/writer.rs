@@ -136,7 +136,8 @@ impl Writer {
     /// One write call for the whole group.
     fn write_frame(&mut self, operations: &[Operation], committed: Option<Position>) -> Result<(), LogError> {
         let placed = self.encode(operations);
-        if self.frame.is_empty() {
+        // A group without content still carries a committed position that no frame has carried yet.
+        if self.frame.is_empty() && committed == self.marks.committed {
             return Ok(());
         }
         let synced = operations.iter().any(|operation| operation.needs_sync);

@@ -112,3 +112,51 @@ fn a_flipped_bit_in_a_record_is_found_and_the_table_named() {
         assert!(!message.contains("stands out"), "no content in messages: {message}");
     }
 }
+
+/// Applies the log with a checkpoint after every third entry, until the disc fails.
+fn run(store: &Store, log: &Log) -> Result<(), StoreError> {
+    for (number, (position, payload)) in log.entries.iter().enumerate() {
+        let mut writer = store.writer();
+        writer.apply(*position, payload)?;
+        writer.publish();
+        drop(writer);
+        if number % 3 == 2 {
+            store.checkpoint_now(true)?;
+        }
+    }
+    store.close()
+}
+
+#[test]
+fn a_failure_at_any_sync_loses_nothing_that_the_log_has() {
+    let mut log = Log::new();
+    let set = log.create("set", TableKind::Set, CopyMode::Disc);
+    let ordered = log.create("ordered", TableKind::OrderedSet, CopyMode::DiscOnly);
+    for round in 0..4 {
+        log.fill(set, 20 + round);
+        log.fill(ordered, 20 + round);
+        log.delete(set, "k00003");
+        log.put(ordered, "k00003", "changed");
+        match round {
+            1 => drop(log.clear(ordered)),
+            2 => drop((log.set_copy("set", CopyMode::DiscOnly), log.set_copy("ordered", CopyMode::Disc))),
+            _ => {}
+        }
+    }
+    let model = diskless();
+    log.feed(&model);
+    for sync in 1.. {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, disc) = on_faulty_disc(dir.path());
+        disc.fail_sync_number(sync);
+        let outcome = run(&store, &log);
+        drop(store);
+        let store = on_disc(dir.path());
+        log.feed(&store);
+        assert_eq!(digests(&store), digests(&model), "after a failure of sync {sync}");
+        if outcome.is_ok() {
+            assert!(sync > 6, "the run has syncs that can fail");
+            return;
+        }
+    }
+}

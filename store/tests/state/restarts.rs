@@ -52,6 +52,31 @@ fn ram_tables_are_loading_after_a_restart() {
     assert!(table(&store, id).get(b"k00001").is_err());
 }
 
+#[test]
+fn the_log_of_an_earlier_life_fills_disc_tables_and_no_ram_tables() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::new();
+    let [ram, disc] = [CopyMode::Ram, CopyMode::Disc].map(|mode| log.create(&format!("{mode}"), TableKind::Set, mode));
+    for id in [ram, disc] {
+        log.fill(id, 10);
+        log.clear(id);
+        log.fill(id, 7);
+    }
+    let replayed_upto = log.entries.last().map(|(position, _)| position.log_index());
+    let options = || StoreOptions { replayed_upto, ..options().with_dir(dir.path()) };
+    let store = Store::open(options()).unwrap();
+    log.feed(&store);
+    assert!(table(&store, ram).is_loading());
+    assert_eq!(table(&store, disc).len(), 7);
+    let new = log.create("new", TableKind::Set, CopyMode::Ram);
+    log.clear(ram);
+    log.fill(ram, 3);
+    log.fill(new, 2);
+    log.feed(&store);
+    assert_eq!(table(&store, ram).len(), 3, "what all nodes clear in this life is complete again");
+    assert_eq!(table(&store, new).len(), 2, "a table of this life has no records anywhere else");
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Put(u8, u8, u8),
