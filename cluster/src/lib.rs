@@ -9,14 +9,14 @@
 //! use tabularaft::{Node, Record};
 //!
 //! #[derive(Record, Serialize, Deserialize, Debug, PartialEq)]
-//! #[record(table = "route", kind = "bag", copy = "ram")]
-//! struct Route { #[key] topic: String, node: String }
+//! #[record(table = "subscription", kind = "bag", copy = "ram")]
+//! struct Subscription { #[key] topic: String, client: String }
 //!
 //! let node = Node::builder("n1@localhost").diskless().listen("127.0.0.1:0").start().await?;
-//! node.create_table::<Route>().await?;
-//! let routes = node.table::<Route>()?;
-//! routes.insert(&Route { topic: "sensors/1".into(), node: "n1".into() }).await?;   // replicated
-//! assert_eq!(routes.get_all("sensors/1")?.len(), 1);                               // local, no network
+//! node.create_table::<Subscription>().await?;
+//! let subscriptions = node.table::<Subscription>()?;
+//! subscriptions.insert(&Subscription { topic: "sensors/1".into(), client: "c1".into() }).await?; // replicated
+//! assert_eq!(subscriptions.get_all("sensors/1")?.len(), 1);                    // local, no network
 //! # node.shutdown().await;
 //! # Ok::<(), tabularaft::Error>(()) }).unwrap();
 //! ```
@@ -25,6 +25,11 @@
 //! are created at boot, [`NodeConfig`] for settings, [`admin`] for the operator's requests.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
 
 pub mod admin;
 pub mod error;

@@ -26,7 +26,9 @@ use crate::error::{StartError, WriteError};
 use crate::peers::Peers;
 use crate::raft::{Leadership, Offering, RaftHandle, RaftParts};
 use crate::read_index::ReadIndex;
-use crate::write::{Committed, Proposer, ProposerParts, Request, Sequencer, SequencerLimits, Work};
+use crate::write::{
+    Committed, Proposer, ProposerParts, Request, Sequencer, SequencerLimits, Work, is_local, write_local,
+};
 
 /// Batches that may wait for the sequencer.
 const WORK_WAITING_MAX: usize = 1_024;
@@ -34,6 +36,8 @@ const WORK_WAITING_MAX: usize = 1_024;
 const COPIES_MAX: usize = 8;
 const ENTRIES_IN_FLIGHT: usize = 8;
 const ENTRY_BYTES: usize = 1024 * 1024;
+/// How long a stopping leader waits until another leads.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long stopping waits for tasks before they are cut off.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -197,6 +201,12 @@ impl Engine {
         if let Some(cause) = self.store.poisoned() {
             return Err(WriteError::Store(cause.to_string()));
         }
+        if is_local(&self.store.read(), &request) {
+            let (store, owner) = (Arc::clone(&self.store), self.life.incarnation);
+            let limit = u64::from(self.config.record_bytes_max);
+            let written = tokio::task::spawn_blocking(move || write_local(&store, owner, limit, &request));
+            return written.await.unwrap_or(Err(WriteError::Stopped));
+        }
         self.proposer.write(request, deadline).await
     }
 
@@ -216,9 +226,25 @@ impl Engine {
         let _ = closed.await;
     }
 
+    /// A leader that stops lets the voter that is furthest lead, so that nobody has to notice that it is gone.
+    async fn hand_over(&self, raft: &RaftHandle) {
+        if !self.is_leading() {
+            return;
+        }
+        let Some(next) = raft.furthest_other_voter() else { return };
+        if let Err(error) = raft.hand_over_to(next).await {
+            tracing::debug!(%error, "leadership was not handed over");
+            return;
+        }
+        let mut leadership = self.leadership.clone();
+        let handed_over = leadership.wait_for(|leadership| leadership.leader().is_some());
+        let _ = door::until(door::now() + HAND_OVER_TIMEOUT, handed_over).await;
+    }
+
     /// Stops everything but the store and the log, which another engine may go on with.
     pub(crate) async fn pause(&self) {
         if let Some(raft) = self.raft() {
+            self.hand_over(raft).await;
             raft.stop().await;
         }
         let tasks = self.tasks.lock().ok().map(|mut tasks| std::mem::take(&mut *tasks));

@@ -181,12 +181,13 @@ async fn put_aside(node: &Arc<NodeInner>, reason: &str) -> Result<Aside, StartEr
 /// Brings back what was put aside, and goes on with it.
 async fn come_back(node: &Arc<NodeInner>, aside: Aside) {
     node.stop_engine().await;
-    if aside.identity.is_none() {
-        // There was nothing before: a node that was started to join does not run on without having joined.
-        return;
-    }
+    let was_nothing = aside.identity.is_none();
     if let Err(error) = node.home.restore(aside.retired.as_ref(), aside.identity) {
         tracing::error!(%error, "local data did not come back; the next start brings it back");
+        return;
+    }
+    if was_nothing {
+        // A node that was started to join does not run on without having joined.
         return;
     }
     let outcome = match (node.home.is_diskless(), aside.engine) {

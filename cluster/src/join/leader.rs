@@ -100,7 +100,7 @@ pub(crate) async fn remove(engine: &Arc<Engine>, node: NodeId, force: bool) -> A
 
 /// A leader does not take itself out: it hands over, and whoever asked asks the next leader.
 async fn step_aside(engine: &Arc<Engine>, raft: &RaftHandle) -> Answer {
-    let next = raft.membership().voters.into_iter().find(|id| *id != engine.node());
+    let next = raft.furthest_other_voter();
     if let Some(next) = next
         && let Err(error) = raft.hand_over_to(next).await
     {

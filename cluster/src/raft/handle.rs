@@ -125,6 +125,15 @@ impl RaftHandle {
         self.raft.change_membership(change, false).await.map(|_| ()).map_err(write_failed)
     }
 
+    /// The voter, other than this leader, that has most of the log.
+    pub(crate) fn furthest_other_voter(&self) -> Option<NodeId> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let replicated = metrics.replication.as_ref()?;
+        let others = metrics.membership_config.membership().voter_ids().filter(|id| *id != metrics.id);
+        others.max_by_key(|id| replicated.get(id).and_then(|at| at.map(|at| at.index)))
+    }
+
     pub(crate) async fn hand_over_to(&self, node: NodeId) -> Result<(), RaftError> {
         self.raft.trigger().transfer_leader(node).await.map_err(failed)
     }

@@ -16,6 +16,8 @@ pub(crate) struct Decider<'a> {
     /// Invariant: greater than every version in the view and the overlay.
     pub(crate) next_version: &'a mut u64,
     pub(crate) record_bytes_max: u64,
+    /// Whether this decides for this node alone: tables with local content are written to here, and only here.
+    pub(crate) local: bool,
 }
 
 /// Effects of one request, before they are taken over: a rejection half-way leaves nothing behind.
@@ -196,6 +198,9 @@ impl Decider<'_> {
         let copy = self.view.table(id).ok_or(Rejection::NoSuchTable(id.0))?;
         if copy.is_loading() {
             return Err(Rejection::TableLoading { table: name(copy) });
+        }
+        if copy.def().options.local_content != self.local {
+            return Err(not_applicable(copy, "a request writes to replicated tables or to tables with local content, not to both"));
         }
         Ok(copy)
     }

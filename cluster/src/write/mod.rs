@@ -5,11 +5,13 @@
 //! ```
 
 mod decide;
+mod local;
 mod overlay;
 mod proposer;
 mod request;
 mod sequencer;
 
+pub(crate) use local::{is_local, write_local};
 pub(crate) use proposer::{Committed, Proposer, ProposerParts};
 pub use request::{Delta, Rejection};
 pub(crate) use request::{Guard, Op, Request};

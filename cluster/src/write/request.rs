@@ -68,6 +68,19 @@ pub(crate) enum Op {
 }
 
 impl Op {
+    /// The table whose records it changes, if it is one that changes records.
+    pub(crate) fn table(&self) -> Option<TableId> {
+        match self {
+            Op::Put { table, .. }
+            | Op::InsertNew { table, .. }
+            | Op::Delete { table, .. }
+            | Op::DeleteObject { table, .. }
+            | Op::Add { table, .. }
+            | Op::Clear { table } => Some(*table),
+            Op::Restart { .. } | Op::Schema(_) | Op::Member(_) | Op::Barrier { .. } => None,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Op::Put { key, value, .. } | Op::InsertNew { key, value, .. } | Op::DeleteObject { key, value, .. } => {

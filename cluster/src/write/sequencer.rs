@@ -185,6 +185,7 @@ impl Sequencer {
             entry: open.entry,
             next_version: &mut state.next_version,
             record_bytes_max: self.limits.record_bytes_max,
+            local: false,
         };
         open.bytes += request.bytes();
         match decider.decide(id.incarnation, &request, &mut open.batch.effects) {
