@@ -46,3 +46,16 @@ pub async fn retry<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
         }
     }
 }
+
+/// As [`eventually`], for tests of processes, which run outside of a runtime.
+///
+/// # Panics
+///
+/// At the deadline, with the reason.
+pub fn wait_for_blocking(reason: &str, within: Duration, mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < within, "waited {:?} for this: {reason}", began.elapsed());
+        std::thread::sleep(LOOK_EVERY);
+    }
+}

@@ -9,8 +9,8 @@
 //! is the map's affair: ordered maps take the key bytes after those that all keys of the page share and note how many
 //! these are, hashed maps take the key's hash and note how many leading bits of it the page stands for.
 //!
-//! Packing beats one allocation per record threefold: less memory, scans that run through memory in order, and a copy of
-//! a page is one `memcpy` instead of an atomic increment on a cold cache line for each of its records.
+//! Packing beats one allocation per record in three ways: it takes less memory, scans run through memory in order, and a
+//! copy of a page is one `memcpy` instead of an atomic increment on a cold cache line for each of its records.
 
 use std::cell::RefCell;
 use std::cmp::Ordering;

@@ -1,0 +1,124 @@
+//! Three node processes that have joined, with both tables.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::Failure;
+use crate::items::TableChoice;
+use crate::process::NodeProcess;
+use crate::protocol::Command;
+
+/// How many nodes a cluster has.
+pub const NODES: usize = 3;
+
+/// A cluster for one figure. Dropping it kills its processes and deletes their data.
+pub struct Cluster {
+    /// The nodes; which of them leads may change.
+    pub nodes: Vec<NodeProcess>,
+    data: TempDir,
+}
+
+/// Which member of the cluster the callers are on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The one that leads.
+    Leader,
+    /// One that does not.
+    Follower,
+}
+
+impl Place {
+    /// How figures about it are called.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+        }
+    }
+}
+
+impl Cluster {
+    /// Starts the processes, joins them and creates the tables.
+    ///
+    /// # Errors
+    ///
+    /// When a node does not start or join.
+    pub async fn form(dir: &Path) -> Result<Self, Failure> {
+        let data = TempDir::with_prefix_in("tabularaft-bench-", dir)?;
+        let mut cluster = Self { nodes: Vec::new(), data };
+        for _ in 0..NODES {
+            let mut node = cluster.start_another().await?;
+            if let Some(first) = cluster.nodes.first() {
+                node.ask(&Command::Join { peer: first.address().to_owned() }).await?;
+            }
+            cluster.nodes.push(node);
+        }
+        cluster.on(Place::Leader).await?.order(&Command::CreateTables).await?;
+        for table in TableChoice::BOTH {
+            cluster.wait_for(table, 0).await?;
+        }
+        Ok(cluster)
+    }
+
+    /// Starts one more node, which is alone as yet.
+    ///
+    /// # Errors
+    ///
+    /// When the process does not start.
+    pub async fn start_another(&self) -> Result<NodeProcess, Failure> {
+        let name = format!("n{}@localhost", self.nodes.len() + 1);
+        NodeProcess::start(&name, self.data.path().join(&name), "127.0.0.1:0").await
+    }
+
+    /// Fills the table by callers on the leader, and waits until all nodes have it. Returns the seconds of the callers.
+    ///
+    /// # Errors
+    ///
+    /// When a write fails.
+    pub async fn load(&mut self, table: TableChoice, records: u64, callers: usize) -> Result<f64, Failure> {
+        let seconds = self.on(Place::Leader).await?.order(&Command::Load { table, records, callers }).await?;
+        self.wait_for(table, records).await?;
+        Ok(seconds)
+    }
+
+    /// Waits until the table has this many records on every node.
+    ///
+    /// # Errors
+    ///
+    /// When it does not within the nodes' patience.
+    pub async fn wait_for(&mut self, table: TableChoice, records: u64) -> Result<(), Failure> {
+        for node in &mut self.nodes {
+            node.order(&Command::WaitFor { table, records }).await?;
+        }
+        Ok(())
+    }
+
+    /// The leader, or the first node that is not.
+    ///
+    /// # Errors
+    ///
+    /// When no node says that it leads.
+    pub async fn on(&mut self, place: Place) -> Result<&mut NodeProcess, Failure> {
+        let leader = self.leader().await?;
+        let at = match place {
+            Place::Leader => leader,
+            Place::Follower => usize::from(leader == 0),
+        };
+        self.nodes.get_mut(at).ok_or_else(|| "the cluster has one node only".into())
+    }
+
+    /// The place of the leader among the nodes.
+    ///
+    /// # Errors
+    ///
+    /// When no node says that it leads.
+    pub async fn leader(&mut self) -> Result<usize, Failure> {
+        for (at, node) in self.nodes.iter_mut().enumerate() {
+            if node.is_leader().await? {
+                return Ok(at);
+            }
+        }
+        Err("no node leads".into())
+    }
+}
