@@ -1,4 +1,5 @@
 //! Real processes, driven by the operator's command: join, load, dump, verify, kill, export, remove.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::fmt::Write as _;
 use std::fs;

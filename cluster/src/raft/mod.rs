@@ -8,6 +8,8 @@ mod log_store;
 mod network;
 mod snapshot;
 mod start;
+#[cfg(test)]
+mod storage_suite;
 mod state_machine;
 mod types;
 

@@ -1,5 +1,7 @@
 //! The transport over real loopback sockets. What the tests share stands here.
 
+#![expect(clippy::disallowed_methods, reason = "tests measure time and need no back-pressure")]
+
 mod calls;
 mod closing;
 mod damage;
