@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tabularaft_schema::TableDef;
 
+use crate::door;
 use crate::error::{StartError, TableError};
 use crate::inner::NodeInner;
 use crate::write::Rejection;
-use crate::door;
 
 /// The tables of all boot hooks, checked against the schema that this node has: a table with another definition is an
 /// error, whoever has a leader.

@@ -170,7 +170,9 @@ impl NodeBuilder {
         self.config.validate()?;
         let name: NodeName = self.name.parse()?;
         if self.data_dir.is_none() && !self.diskless {
-            return Err(StartError::Configuration("a node needs a data directory, or to be diskless".to_owned()));
+            return Err(StartError::Configuration(
+                "a node needs a data directory, or to be diskless".to_owned(),
+            ));
         }
         tabularaft_schema::require_modules(&self.expected_modules)
             .map_err(|error| StartError::Configuration(error.to_string()))?;
@@ -180,7 +182,8 @@ impl NodeBuilder {
         let forget_crashes = self.forget_crashes;
         let home = tokio::task::spawn_blocking(move || {
             let dir = dir.as_deref().filter(|_| !diskless);
-            Home::open(home_name, home_config, dir, disc, boot_id).map(|home| home.forgetting_crashes(forget_crashes))
+            Home::open(home_name, home_config, dir, disc, boot_id)
+                .map(|home| home.forgetting_crashes(forget_crashes))
         })
         .await
         .map_err(|error| StartError::Configuration(error.to_string()))??;

@@ -97,7 +97,7 @@ async fn answer(node: &Arc<NodeInner>, call: Call) -> Answer {
         Call::JoinAdmit { name, address, copies } => join::admit(&engine, name, address, copies).await,
         Call::JoinFinish { node, voter } => join::finish(&engine, node, voter).await,
         Call::Remove { node, force } => join::remove(&engine, node, force).await,
-        Call::Presence => Answer::Presence(presence(&engine)),
+        Call::Presence => Answer::Presence(presence(&engine).await),
         Call::Describe => Answer::Describe(Box::new(describe(&engine))),
         Call::Digests { token } => crate::admin::digests(&engine, token).await,
         Call::PreferSource { table, from } => {
@@ -130,14 +130,20 @@ async fn checkpoint(engine: Arc<Engine>) -> Answer {
     }
 }
 
-fn presence(engine: &Engine) -> Presence {
-    let suspect = engine.raft().is_none();
+async fn presence(engine: &Engine) -> Presence {
     let leader = if engine.is_leading() {
         Some((engine.node(), engine.life.advertise.clone()))
     } else {
         engine.leadership.borrow().leader()
     };
-    Presence { node: engine.node(), suspect, crashed: engine.began_after_crash(), leader }
+    Presence {
+        node: engine.node(),
+        suspect: engine.raft().is_none(),
+        crashed: engine.began_after_crash(),
+        leader,
+        leads: engine.proves_leadership().await,
+        last: engine.last_position(),
+    }
 }
 
 pub(crate) fn describe(engine: &Engine) -> Description {

@@ -68,7 +68,10 @@ impl NodeConfig {
     pub fn validate(&self) -> Result<(), StartError> {
         let refuse = |message: String| Err(StartError::Configuration(message));
         if self.cluster_name.is_empty() || self.cluster_name.len() > 128 {
-            return refuse(format!("cluster_name has {} bytes, it must have 1 to 128", self.cluster_name.len()));
+            return refuse(format!(
+                "cluster_name has {} bytes, it must have 1 to 128",
+                self.cluster_name.len()
+            ));
         }
         if !(1..=9).contains(&self.voters_max) {
             return refuse(format!("voters_max is {}, it must be 1 to 9", self.voters_max));
@@ -81,10 +84,16 @@ impl NodeConfig {
         }
         let record_limit = (FRAME_BYTES_MAX / 2) as u32;
         if self.record_bytes_max == 0 || self.record_bytes_max > record_limit {
-            return refuse(format!("record_bytes_max is {}, it must be 1 to {record_limit}", self.record_bytes_max));
+            return refuse(format!(
+                "record_bytes_max is {}, it must be 1 to {record_limit}",
+                self.record_bytes_max
+            ));
         }
         if self.checkpoint_bytes < 64 * 1024 {
-            return refuse(format!("checkpoint_bytes is {}, it must be at least 65536", self.checkpoint_bytes));
+            return refuse(format!(
+                "checkpoint_bytes is {}, it must be at least 65536",
+                self.checkpoint_bytes
+            ));
         }
         Ok(())
     }

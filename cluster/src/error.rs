@@ -273,7 +273,12 @@ pub struct Mismatch {
 fn mismatches(differences: &[Mismatch]) -> String {
     let absent = || "absent".to_owned();
     let one = |m: &Mismatch| {
-        format!("{}: {} here, {} there", m.key, m.ours.clone().unwrap_or_else(absent), m.theirs.clone().unwrap_or_else(absent))
+        format!(
+            "{}: {} here, {} there",
+            m.key,
+            m.ours.clone().unwrap_or_else(absent),
+            m.theirs.clone().unwrap_or_else(absent)
+        )
     };
     differences.iter().map(one).collect::<Vec<_>>().join("; ")
 }
@@ -296,7 +301,9 @@ pub enum LeaveError {
     #[error("a node does not remove itself; use leave")]
     IsSelf,
     /// The remaining voters that are alive would have no majority.
-    #[error("removing {name} would leave {alive} of {voters} voters alive, which is no majority; start the others first or use --force")]
+    #[error(
+        "removing {name} would leave {alive} of {voters} voters alive, which is no majority; start the others first or use --force"
+    )]
     WouldLoseMajority {
         /// Whom.
         name: NodeName,

@@ -50,7 +50,10 @@ impl Home {
         if let Some(dir) = &dir
             && let Some(retired) = dir.pending_retirement()?
         {
-            tracing::warn!(reason = retired.reason, "a membership change was interrupted, the data of before comes back");
+            tracing::warn!(
+                reason = retired.reason,
+                "a membership change was interrupted, the data of before comes back"
+            );
             dir.restore(&retired)?;
         }
         let identity = dir.as_ref().map(|dir| Identity::load(dir.path())).transpose()?.flatten();
@@ -60,7 +63,16 @@ impl Home {
         let boot_id = boot_id.unwrap_or_else(tabularaft_store::current_boot_id);
         let diskless = dir.is_none();
         let dir = ArcSwapOption::from(dir.map(Arc::new));
-        Ok(Self { name, config, diskless, dir, disc, boot_id, identity: Mutex::new(identity), forget_crashes: false })
+        Ok(Self {
+            name,
+            config,
+            diskless,
+            dir,
+            disc,
+            boot_id,
+            identity: Mutex::new(identity),
+            forget_crashes: false,
+        })
     }
 
     pub(crate) fn forgetting_crashes(self, forget_crashes: bool) -> Self {
@@ -169,7 +181,11 @@ impl Home {
     }
 
     /// Brings the data back that was put aside, in place of whatever is there now.
-    pub(crate) fn restore(&self, retired: Option<&Retired>, identity: Option<Identity>) -> Result<(), StartError> {
+    pub(crate) fn restore(
+        &self,
+        retired: Option<&Retired>,
+        identity: Option<Identity>,
+    ) -> Result<(), StartError> {
         if let (Some(dir), Some(retired)) = (self.dir(), retired) {
             dir.restore(retired)?;
         }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use futures::future::BoxFuture;
@@ -24,6 +25,8 @@ use crate::raft::RaftSession;
 use crate::write::Op;
 use crate::transport::{Admission, Hello, Lane, Listener, Peer, PeerIdentity, Refusal, Role, Service, Session, TransportConfig};
 
+/// How long a stopped engine's files may stay open for those who still read from them.
+const FILES_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The id of the node that founds a cluster.
 const FIRST_NODE: NodeId = 1;
 
@@ -120,8 +123,12 @@ impl NodeInner {
             .map_err(|error| StartError::Raft(error.to_string()))??;
         let machine_crashed = opened.machine_crashed;
         let engine = self.open_engine(opened);
+        let removal = self.home.identity().and_then(|identity| identity.removed);
+        if machine_crashed || removal.is_some() {
+            engine.replay().await?;
+        }
         self.set_engine(Some(Arc::clone(&engine)));
-        if let Some(removal) = self.home.identity().and_then(|identity| identity.removed) {
+        if let Some(removal) = removal {
             tracing::warn!(reason = removal.reason, "this node was removed from its cluster and takes no part in it");
             return Ok(engine);
         }
@@ -140,7 +147,8 @@ impl NodeInner {
     /// As [`NodeInner::stop_engine`], but of a node without a disc store and log stay open: they are all that there is.
     pub(crate) async fn set_engine_aside(&self) -> Option<Arc<Engine>> {
         if !self.home.is_diskless() {
-            return self.stop_engine().await;
+            self.stop_engine().await;
+            return None;
         }
         let engine = self.engine.swap(None);
         if let Some(engine) = &engine {
@@ -186,17 +194,28 @@ impl NodeInner {
         }
     }
 
-    /// Stops the engine of the moment and makes everyone who is connected introduce themselves again.
-    pub(crate) async fn stop_engine(&self) -> Option<Arc<Engine>> {
-        let engine = self.engine.swap(None);
-        if let Some(engine) = &engine {
-            engine.stop().await;
-            engine.peers.close().await;
-            self.home.end_life();
-        }
+    /// Stops the engine of the moment, makes everyone who is connected introduce themselves again, and waits until
+    /// the files are closed, so that they can be put aside and opened again.
+    pub(crate) async fn stop_engine(&self) {
+        let store = match self.engine.swap(None) {
+            Some(engine) => {
+                engine.stop().await;
+                engine.peers.close().await;
+                self.home.end_life();
+                Arc::downgrade(&engine.store)
+            }
+            None => Weak::new(),
+        };
         self.disconnect_all();
+        let closed_by = door::now() + FILES_CLOSE_TIMEOUT;
+        while store.strong_count() > 0 && door::now() < closed_by {
+            // Whoever is answering a request with this engine is about to be done.
+            door::sleep(door::ms(2)).await;
+        }
+        if store.strong_count() > 0 {
+            tracing::warn!("the files of the stopped engine are still in use");
+        }
         self.hub.tell(Lifecycle::Stopped);
-        engine
     }
 
     /// The cluster says that this node is no member any more. It keeps what it has, and takes no part.

@@ -128,7 +128,12 @@ impl Node {
     /// # Errors
     ///
     /// [`TableError`] when the table or node is unknown, or the copies differ.
-    pub async fn copy_table(&self, table: &TableName, to: &NodeName, mode: CopyMode) -> Result<(), TableError> {
+    pub async fn copy_table(
+        &self,
+        table: &TableName,
+        to: &NodeName,
+        mode: CopyMode,
+    ) -> Result<(), TableError> {
         crate::admin::copy_table(&self.inner, table, to, None, mode, &|_| {}).await.map(|_| ())
     }
 
@@ -172,7 +177,8 @@ impl Node {
     /// The names of all members, as this node knows them.
     pub fn members(&self) -> Vec<NodeName> {
         let view = self.inner.engine().map(|engine| engine.store.view());
-        view.map(|view| view.system().members.values().map(|member| member.name.clone()).collect()).unwrap_or_default()
+        view.map(|view| view.system().members.values().map(|member| member.name.clone()).collect())
+            .unwrap_or_default()
     }
 
     /// Whether this node leads, and a majority has followed it lately.
@@ -204,12 +210,20 @@ impl NodeInner {
         Ok(self.write_op(Op::Schema(change), deadline).await?.index)
     }
 
-    pub(crate) async fn write_op(&self, op: Op, deadline: Instant) -> Result<crate::write::Committed, WriteError> {
+    pub(crate) async fn write_op(
+        &self,
+        op: Op,
+        deadline: Instant,
+    ) -> Result<crate::write::Committed, WriteError> {
         self.write(Request::one(op), deadline).await
     }
 
     /// Writes, and tries again while the leader is still loading the table.
-    pub(crate) async fn write(&self, request: Request, deadline: Instant) -> Result<crate::write::Committed, WriteError> {
+    pub(crate) async fn write(
+        &self,
+        request: Request,
+        deadline: Instant,
+    ) -> Result<crate::write::Committed, WriteError> {
         loop {
             let engine = self.engine().ok_or(WriteError::Stopped)?;
             match engine.write(request.clone(), deadline).await {

@@ -8,7 +8,9 @@ use tabularaft_schema::NodeId;
 use tabularaft_store::Store;
 
 use crate::door;
-use crate::transport::{CallError, ConnectError, Connection, Greeting, Hello, Lane, PeerIdentity, Pool, Role, TransportConfig};
+use crate::transport::{
+    CallError, ConnectError, Connection, Greeting, Hello, Lane, PeerIdentity, Pool, Role, TransportConfig,
+};
 use crate::wire::{Answer, Call};
 
 /// How long a call to a peer may take when its caller sets no deadline of its own.
@@ -47,7 +49,11 @@ pub(crate) struct Introduction {
 }
 
 impl Peers {
-    pub(crate) fn new(config: TransportConfig, introduction: Introduction, store: Option<Arc<Store>>) -> Self {
+    pub(crate) fn new(
+        config: TransportConfig,
+        introduction: Introduction,
+        store: Option<Arc<Store>>,
+    ) -> Self {
         let known = store.clone();
         let greeting: Greeting = Arc::new(move |lane, wants| Hello {
             feature_level: FEATURE_LEVEL,
@@ -67,7 +73,12 @@ impl Peers {
         view.system().members.get(&node).map(|member| member.address.clone())
     }
 
-    pub(crate) async fn connect(&self, address: &str, lane: Lane, wants: Option<NodeId>) -> Result<Connection, ConnectError> {
+    pub(crate) async fn connect(
+        &self,
+        address: &str,
+        lane: Lane,
+        wants: Option<NodeId>,
+    ) -> Result<Connection, ConnectError> {
         self.pool.get(address, lane, wants).await
     }
 
@@ -75,7 +86,12 @@ impl Peers {
         self.call_until(address, call, door::now() + CALL_TIMEOUT).await
     }
 
-    pub(crate) async fn call_until(&self, address: &str, call: &Call, deadline: Instant) -> Result<Answer, PeerError> {
+    pub(crate) async fn call_until(
+        &self,
+        address: &str,
+        call: &Call,
+        deadline: Instant,
+    ) -> Result<Answer, PeerError> {
         let waited = deadline.saturating_duration_since(door::now());
         let exchange = async {
             let connection = self.connect(address, Lane::Calls, None).await?;

@@ -61,7 +61,10 @@ pub(crate) fn not_loaded(engine: &Engine, tables: &[&str]) -> Vec<TableName> {
 /// Why writes have no leader here; `None` when they have.
 pub(crate) async fn reason(node: &NodeInner, engine: &Engine) -> Option<String> {
     if let Some(removal) = node.home.identity().and_then(|identity| identity.removed) {
-        return Some(format!("this node was {}; `store-admin cluster join` makes it a member again", removal.reason));
+        return Some(format!(
+            "this node was {}; `store-admin cluster join` makes it a member again",
+            removal.reason
+        ));
     }
     if let Some(cause) = engine.store.poisoned() {
         return Some(format!("the store failed: {cause}"));
@@ -92,7 +95,8 @@ pub(crate) async fn presence(engine: &Arc<Engine>) -> Presence {
     });
     let present: Vec<bool> = futures::future::join_all(looked).await;
     let name = |id: &u64| view.system().members.get(id).map(|member| member.name.clone());
-    let missing = voters.iter().zip(&present).filter(|(_, present)| !**present).filter_map(|((id, _), _)| name(id));
+    let missing =
+        voters.iter().zip(&present).filter(|(_, present)| !**present).filter_map(|((id, _), _)| name(id));
     Presence {
         need: voters.len() / 2 + 1,
         have: present.iter().filter(|present| **present).count(),

@@ -55,7 +55,10 @@ impl<R: Record> Records<R> {
     }
 }
 
-fn decode<R: Record>(copy: &TableView, stored: Result<StoredRecord<'_>, tabularaft_store::StoreError>) -> Result<R, ReadError> {
+fn decode<R: Record>(
+    copy: &TableView,
+    stored: Result<StoredRecord<'_>, tabularaft_store::StoreError>,
+) -> Result<R, ReadError> {
     let stored = stored.map_err(|error| ReadError::Store(error.to_string()))?;
     Ok(R::decode(copy.record_bytes(&stored))?)
 }

@@ -84,7 +84,8 @@ impl<R: Record> Table<R> {
         let def = Arc::new(R::table_def());
         let engine = node.engine().ok_or(ReadError::Stopped)?;
         let view = engine.store.view();
-        let table = view.schema().table(def.name.as_str()).ok_or_else(|| ReadError::NoSuchTable(def.name.clone()))?;
+        let table =
+            view.schema().table(def.name.as_str()).ok_or_else(|| ReadError::NoSuchTable(def.name.clone()))?;
         let differences = record_differences(&def, &table.def);
         if !differences.is_empty() {
             return Err(ReadError::Definition { table: def.name.clone(), differences });
@@ -112,7 +113,9 @@ impl<R: Record> Table<R> {
     /// [`WriteError::Unknown`] when it may have happened, any other when it did not.
     pub async fn insert(&self, record: &R) -> Result<u64, WriteError> {
         let (key, value) = parts(record)?;
-        self.write(|table| Request::one(Op::Put { table, key: key.clone(), value: value.clone() })).await.map(version)
+        self.write(|table| Request::one(Op::Put { table, key: key.clone(), value: value.clone() }))
+            .await
+            .map(version)
     }
 
     /// Inserts the record if nothing is under its key.
@@ -122,7 +125,9 @@ impl<R: Record> Table<R> {
     /// [`Rejection::KeyExists`](crate::Rejection::KeyExists) if the key is taken; else as [`Table::insert`].
     pub async fn insert_new(&self, record: &R) -> Result<u64, WriteError> {
         let (key, value) = parts(record)?;
-        self.write(|table| Request::one(Op::InsertNew { table, key: key.clone(), value: value.clone() })).await.map(version)
+        self.write(|table| Request::one(Op::InsertNew { table, key: key.clone(), value: value.clone() }))
+            .await
+            .map(version)
     }
 
     /// Replaces the record if its version is still `expected` (0: if there is none). Returns the new version.
@@ -156,7 +161,11 @@ impl<R: Record> Table<R> {
     /// # Errors
     ///
     /// As [`Table::compare_and_swap`].
-    pub async fn compare_and_delete(&self, expected: u64, key: impl KeyFor<R::Key>) -> Result<u64, WriteError> {
+    pub async fn compare_and_delete(
+        &self,
+        expected: u64,
+        key: impl KeyFor<R::Key>,
+    ) -> Result<u64, WriteError> {
         let key = bytes(key.to_key());
         self.write(|table| {
             let guard = Guard::Version { table, key: key.clone(), version: expected };
@@ -173,7 +182,8 @@ impl<R: Record> Table<R> {
     /// As [`Table::insert`].
     pub async fn delete_object(&self, record: &R) -> Result<bool, WriteError> {
         let (key, value) = parts(record)?;
-        let done = self.write(|table| Request::one(Op::DeleteObject { table, key: key.clone(), value: value.clone() }));
+        let done = self
+            .write(|table| Request::one(Op::DeleteObject { table, key: key.clone(), value: value.clone() }));
         done.await.map(|committed| count(committed) > 0)
     }
 
@@ -233,7 +243,9 @@ impl<R: Record> Table<R> {
             if copy.def().kind == TableKind::Bag {
                 return copy.prefix(key.as_bytes()).next().map(|stored| found(copy, stored)).transpose();
             }
-            let row = copy.get_with(key.as_bytes(), |row| versioned(row.value(), row.version())).map_err(store_error)?;
+            let row = copy
+                .get_with(key.as_bytes(), |row| versioned(row.value(), row.version()))
+                .map_err(store_error)?;
             row.transpose()
         })
     }
@@ -259,7 +271,9 @@ impl<R: Record> Table<R> {
     pub fn contains(&self, key: impl KeyFor<R::Key>) -> Result<bool, ReadError> {
         let key = key.to_key();
         self.read(|copy| match copy.def().kind {
-            TableKind::Bag => copy.prefix(key.as_bytes()).next().transpose().map(|f| f.is_some()).map_err(store_error),
+            TableKind::Bag => {
+                copy.prefix(key.as_bytes()).next().transpose().map(|f| f.is_some()).map_err(store_error)
+            }
             _ => copy.get_with(key.as_bytes(), |_| ()).map(|row| row.is_some()).map_err(store_error),
         })
     }
@@ -351,7 +365,10 @@ impl<R: Record> Table<R> {
         if view.table(known).is_some_and(|copy| copy.def().name == self.name) {
             return Ok(known);
         }
-        let table = view.schema().table(self.name.as_str()).ok_or_else(|| ReadError::NoSuchTable(self.name.clone()))?;
+        let table = view
+            .schema()
+            .table(self.name.as_str())
+            .ok_or_else(|| ReadError::NoSuchTable(self.name.clone()))?;
         let differences = record_differences(&self.def, &table.def);
         if !differences.is_empty() {
             return Err(ReadError::Definition { table: self.name.clone(), differences });
@@ -362,7 +379,10 @@ impl<R: Record> Table<R> {
 
     fn field(&self, name: &str) -> Result<u32, WriteError> {
         let at = self.def.shape.fields.iter().position(|field| field.name == name);
-        let unknown = || crate::Rejection::NotApplicable { table: self.name.to_string(), why: format!("it has no field {name}") };
+        let unknown = || crate::Rejection::NotApplicable {
+            table: self.name.to_string(),
+            why: format!("it has no field {name}"),
+        };
         at.map(|at| at as u32).ok_or_else(|| WriteError::Rejected(unknown()))
     }
 
@@ -413,7 +433,10 @@ fn versioned<R: Record>(record: &[u8], version: u64) -> Result<Versioned<R>, Rea
     Ok(Versioned { record: R::decode(record)?, version })
 }
 
-fn found<R: Record>(copy: &TableView, stored: Result<StoredRecord<'_>, StoreError>) -> Result<Versioned<R>, ReadError> {
+fn found<R: Record>(
+    copy: &TableView,
+    stored: Result<StoredRecord<'_>, StoreError>,
+) -> Result<Versioned<R>, ReadError> {
     let stored = stored.map_err(store_error)?;
     versioned(copy.record_bytes(&stored), stored.version())
 }

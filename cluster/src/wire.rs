@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tabularaft_schema::{CopyMode, NodeId, NodeName, TableId, TableName};
-use tabularaft_store::{Incarnation, LogIndex, OpResult, TableDigest};
+use tabularaft_store::{Incarnation, LogIndex, OpResult, Position, TableDigest};
 
 use crate::join::{CheckReply, CheckRequest};
 use crate::write::{Rejection, Request};
@@ -96,6 +96,10 @@ pub(crate) struct Presence {
     /// True when this life began after a crash of the machine, settled or not.
     pub(crate) crashed: bool,
     pub(crate) leader: Option<(NodeId, String)>,
+    /// True while the node leads, and a majority follows it.
+    pub(crate) leads: bool,
+    /// How far its log reaches.
+    pub(crate) last: Option<Position>,
 }
 
 /// A node's own account of itself.

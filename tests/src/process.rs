@@ -21,8 +21,12 @@ impl NodeProcess {
     /// When the process ends without one.
     pub fn start(name: &str, data_dir: &Path, listen: &str, more: &[&str]) -> Self {
         let mut command = Command::new(binary::store_admin());
-        command.args(["node", "run", "--name", name, "--listen", listen, "--data-dir"]).arg(data_dir).args(more);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
+        command
+            .args(["node", "run", "--name", name, "--listen", listen, "--data-dir"])
+            .arg(data_dir)
+            .args(more);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
         let stdout = child.stdout.take().expect("stdout is a pipe");
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).expect("stdout can be read");

@@ -23,7 +23,8 @@ impl Cluster {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let first = NodeProcess::start(&name(0), &dir.path().join("n1"), ANY_PORT, &[]);
-        let second = NodeProcess::start(&name(1), &dir.path().join("n2"), ANY_PORT, &["--join", &first.address]);
+        let second =
+            NodeProcess::start(&name(1), &dir.path().join("n2"), ANY_PORT, &["--join", &first.address]);
         let third = NodeProcess::start(&name(2), &dir.path().join("n3"), ANY_PORT, &[]);
         third.done(&["cluster", "join", &second.address]);
         Self { dir, nodes: vec![first, second, third] }
@@ -55,13 +56,20 @@ fn packages() -> Vec<(String, String, String, Option<u64>)> {
         .split("\n\n")
         .filter_map(|block| {
             let size = field(block, "Installed-Size").and_then(|size| size.parse().ok());
-            Some((field(block, "Package")?, field(block, "Version")?, field(block, "Section").unwrap_or_default(), size))
+            Some((
+                field(block, "Package")?,
+                field(block, "Version")?,
+                field(block, "Section").unwrap_or_default(),
+                size,
+            ))
         })
         .collect();
     if !known.is_empty() {
         return known;
     }
-    (0..700).map(|i| (format!("package-{i}"), format!("1.{i}"), format!("section-{}", i % 20), Some(i))).collect()
+    (0..700)
+        .map(|i| (format!("package-{i}"), format!("1.{i}"), format!("section-{}", i % 20), Some(i)))
+        .collect()
 }
 
 fn write_ndjson(dir: &Path) -> (PathBuf, PathBuf) {
@@ -78,8 +86,11 @@ fn write_ndjson(dir: &Path) -> (PathBuf, PathBuf) {
 }
 
 fn create_tables(node: &NodeProcess) {
-    let fields = ["--field", "name:string", "--field", "version:string", "--field", "size:u64?", "--key", "name"];
-    node.done(&[&["table", "create", "package", "--kind", "ordered-set", "--copy", "disc"], &fields[..]].concat());
+    let fields =
+        ["--field", "name:string", "--field", "version:string", "--field", "size:u64?", "--key", "name"];
+    node.done(
+        &[&["table", "create", "package", "--kind", "ordered-set", "--copy", "disc"], &fields[..]].concat(),
+    );
     let fields = ["--field", "section:string", "--field", "package:string", "--key", "section"];
     node.done(&[&["table", "create", "section", "--kind", "bag", "--copy", "ram"], &fields[..]].concat());
 }
@@ -116,10 +127,14 @@ fn leads(node: &NodeProcess, i: usize) -> bool {
 
 fn assert_dumps_equal(cluster: &Cluster) {
     for table in ["package", "section"] {
-        let dumps: Vec<String> = cluster.nodes.iter().map(|node| {
-            node.done(&["get", "package", "zzz", "--read", "linearizable"]);
-            node.done(&["dump", table])
-        }).collect();
+        let dumps: Vec<String> = cluster
+            .nodes
+            .iter()
+            .map(|node| {
+                node.done(&["get", "package", "zzz", "--read", "linearizable"]);
+                node.done(&["dump", table])
+            })
+            .collect();
         assert!(!dumps[0].is_empty());
         assert!(dumps.iter().all(|dump| *dump == dumps[0]), "the dumps of {table} differ");
     }
@@ -129,8 +144,21 @@ fn assert_dumps_equal(cluster: &Cluster) {
 fn a_node_with_records_joins_only_when_told_what_becomes_of_them() {
     let cluster = Cluster::start();
     let joiner = NodeProcess::start("n4@127.0.0.1", &cluster.data_dir(3), ANY_PORT, &[]);
-    let create =
-        ["table", "create", "own", "--kind", "set", "--copy", "disc", "--field", "id:u64", "--field", "text:string", "--key", "id"];
+    let create = [
+        "table",
+        "create",
+        "own",
+        "--kind",
+        "set",
+        "--copy",
+        "disc",
+        "--field",
+        "id:u64",
+        "--field",
+        "text:string",
+        "--key",
+        "id",
+    ];
     joiner.done(&create);
     joiner.done(&["put", "own", r#"{"id":1,"text":"one"}"#]);
     joiner.done(&["put", "own", r#"{"id":2,"text":"two"}"#]);
@@ -161,7 +189,13 @@ fn a_dead_node_can_be_removed_and_is_told_so_when_it_comes_back() {
     wait_for_blocking("the removed node is told", PATIENCE, || {
         cluster.nodes[2].done(&["cluster", "status"]).contains("was removed from the cluster")
     });
-    cluster.nodes[2].refused(&["--timeout", "15", "put", "package", r#"{"name":"x","version":"1","size":1}"#]);
+    cluster.nodes[2].refused(&[
+        "--timeout",
+        "15",
+        "put",
+        "package",
+        r#"{"name":"x","version":"1","size":1}"#,
+    ]);
     cluster.nodes[2].done(&["cluster", "join", &cluster.nodes[0].address]);
     cluster.nodes[2].done(&["verify"]);
 }

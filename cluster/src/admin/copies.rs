@@ -36,7 +36,11 @@ pub(crate) async fn copy_table(
 ) -> Result<Outcome, TableError> {
     let engine = node.engine().ok_or(WriteError::Stopped)?;
     let view = engine.store.view();
-    let id = view.schema().table(table.as_str()).map(|table| table.id).ok_or_else(|| WriteError::NoSuchTable(table.clone()))?;
+    let id = view
+        .schema()
+        .table(table.as_str())
+        .map(|table| table.id)
+        .ok_or_else(|| WriteError::NoSuchTable(table.clone()))?;
     let target = member(&engine, to)?;
     let held_before = view.schema().mode_on(table.as_str(), to).is_some();
     drop(view);
@@ -56,7 +60,11 @@ pub(crate) async fn copy_table(
 }
 
 /// The node gives up its copy. A voter holds every table, since it may come to lead and decide on any of them.
-pub(crate) async fn delete_copy(node: &Arc<NodeInner>, table: &TableName, on: &NodeName) -> Result<(), TableError> {
+pub(crate) async fn delete_copy(
+    node: &Arc<NodeInner>,
+    table: &TableName,
+    on: &NodeName,
+) -> Result<(), TableError> {
     let engine = node.engine().ok_or(WriteError::Stopped)?;
     let target = member(&engine, on)?;
     let voters = engine.raft().map(|raft| raft.membership().voters).unwrap_or_default();
@@ -73,7 +81,11 @@ pub(crate) async fn delete_copy(node: &Arc<NodeInner>, table: &TableName, on: &N
 fn member(engine: &Engine, name: &NodeName) -> Result<Target, TableError> {
     let view = engine.store.view();
     let found = view.system().member_named(name).map(|(id, member)| (id, member.address.clone()));
-    let unknown = || TableError::Copy(format!("{name} is not a member of the cluster; `store-admin cluster status` lists them"));
+    let unknown = || {
+        TableError::Copy(format!(
+            "{name} is not a member of the cluster; `store-admin cluster status` lists them"
+        ))
+    };
     let (id, address) = found.ok_or_else(unknown)?;
     Ok(Target { id, name: name.clone(), address })
 }
@@ -86,7 +98,11 @@ async fn call(engine: &Arc<Engine>, target: &Target, call: &Call) -> Result<Answ
     }
 }
 
-async fn described(engine: &Arc<Engine>, target: &Target, table: TableId) -> Result<Option<DescribedTable>, TableError> {
+async fn described(
+    engine: &Arc<Engine>,
+    target: &Target,
+    table: TableId,
+) -> Result<Option<DescribedTable>, TableError> {
     match call(engine, target, &Call::Describe).await? {
         Answer::Describe(description) => Ok(description.tables.into_iter().find(|held| held.id == table)),
         other => Err(TableError::Copy(format!("{} answered {other:?}", target.name))),
@@ -120,7 +136,9 @@ async fn loaded(
                 }
             }
             Ok(None) if door::now() < give_up => {}
-            Ok(None) => return Err(TableError::Copy(format!("{} does not hold the table in time", target.name))),
+            Ok(None) => {
+                return Err(TableError::Copy(format!("{} does not hold the table in time", target.name)));
+            }
             Err(error) if door::now() >= give_up => return Err(error),
             Err(_) => {}
         }
@@ -138,7 +156,9 @@ fn progress(table: &TableName, held: &DescribedTable) -> CopyProgress {
             bytes: p.bytes,
             bytes_total: p.bytes_total,
         },
-        None if held.loading => CopyProgress { table, records: 0, records_total: 0, bytes: 0, bytes_total: 0 },
+        None if held.loading => {
+            CopyProgress { table, records: 0, records_total: 0, bytes: 0, bytes_total: 0 }
+        }
         None => CopyProgress {
             table,
             records: held.records,
@@ -150,13 +170,23 @@ fn progress(table: &TableName, held: &DescribedTable) -> CopyProgress {
 }
 
 /// The digest of the new copy, which must be that of every other copy at the same index.
-async fn compare(node: &Arc<NodeInner>, table: TableId, to: &NodeName, name: &TableName) -> Result<String, TableError> {
-    let (index, members) = verify::collect(node).await.map_err(|error| TableError::Copy(error.to_string()))?;
-    let own = members.iter().find(|member| member.name == *to).and_then(|member| verify::digest_of(member, table));
+async fn compare(
+    node: &Arc<NodeInner>,
+    table: TableId,
+    to: &NodeName,
+    name: &TableName,
+) -> Result<String, TableError> {
+    let (index, members) =
+        verify::collect(node).await.map_err(|error| TableError::Copy(error.to_string()))?;
+    let own =
+        members.iter().find(|member| member.name == *to).and_then(|member| verify::digest_of(member, table));
     let own = own.ok_or_else(|| TableError::Copy(format!("{to} gave no digest of its copy of {name}")))?;
     for member in &members {
         if verify::digest_of(member, table).is_some_and(|digest| digest != own) {
-            return Err(TableError::Copy(format!("the copies of {name} on {to} and {} differ at log index {index}", member.name)));
+            return Err(TableError::Copy(format!(
+                "the copies of {name} on {to} and {} differ at log index {index}",
+                member.name
+            )));
         }
     }
     Ok(verify::hex(&own))

@@ -98,7 +98,10 @@ fn begun(phase: &str) -> Progress {
 
 fn forget_old(known: &mut BTreeMap<u64, Progress>) {
     while known.len() > REMEMBERED_MAX {
-        let Some(oldest) = known.iter().find(|(_, progress)| progress.finished.is_some()).map(|(id, _)| *id) else { return };
+        let Some(oldest) = known.iter().find(|(_, progress)| progress.finished.is_some()).map(|(id, _)| *id)
+        else {
+            return;
+        };
         known.remove(&oldest);
     }
 }

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use tabularaft_schema::{Key, TableDef};
 use tabularaft_store::{StoreError, StoredRecord, TableView, View};
 
-use super::protocol::{AdminReply, BATCH_RECORDS_MAX, Cursor, PAGE_BYTES_MAX, PAGE_RECORDS_MAX, Page, ReadMode, ScanRequest, TableRef};
+use super::protocol::{
+    AdminReply, BATCH_RECORDS_MAX, Cursor, PAGE_BYTES_MAX, PAGE_RECORDS_MAX, Page, ReadMode, ScanRequest,
+    TableRef,
+};
 use super::server::{engine, no_table, same_table, written};
 use super::{AdminError, RecordFilter};
 use crate::door;
@@ -23,18 +26,23 @@ type Answer = Result<AdminReply, AdminError>;
 
 pub(super) async fn put_many(node: &Arc<NodeInner>, table: &TableRef, records: Vec<Bytes>) -> Answer {
     if records.len() > BATCH_RECORDS_MAX {
-        return Err(AdminError::invalid(format!("{} records in one request, at most {BATCH_RECORDS_MAX} are taken", records.len())));
+        return Err(AdminError::invalid(format!(
+            "{} records in one request, at most {BATCH_RECORDS_MAX} are taken",
+            records.len()
+        )));
     }
     let engine = engine(node)?;
     let found = same_table(&engine, table)?;
-    let ops = records.into_iter().map(|record| put(&found.def, table, record)).collect::<Result<Vec<_>, _>>()?;
+    let ops =
+        records.into_iter().map(|record| put(&found.def, table, record)).collect::<Result<Vec<_>, _>>()?;
     let request = Request { guards: Vec::new(), ops };
     let committed = node.write(request, door::now() + node.config.write_timeout()).await?;
     Ok(written(&committed))
 }
 
 fn put(def: &TableDef, table: &TableRef, record: Bytes) -> Result<Op, AdminError> {
-    def.check_record(&record).map_err(|error| AdminError::invalid(format!("table {}: {error}", table.name)))?;
+    def.check_record(&record)
+        .map_err(|error| AdminError::invalid(format!("table {}: {error}", table.name)))?;
     let key = def.key_of_record(&record).map_err(|error| AdminError::invalid(error.to_string()))?;
     Ok(Op::Put { table: table.id, key: key.into_bytes().into(), value: record })
 }
@@ -52,7 +60,9 @@ pub(super) async fn get(node: &Arc<NodeInner>, table: &TableRef, key: &Bytes, re
     let view = engine.store.view();
     let copy = copy(&view, table)?;
     let records = copy.get_all(key).map_err(|error| AdminError::not_ready(error.to_string()))?;
-    Ok(AdminReply::Records(records.iter().map(|record| Bytes::copy_from_slice(copy.record_bytes(record))).collect()))
+    Ok(AdminReply::Records(
+        records.iter().map(|record| Bytes::copy_from_slice(copy.record_bytes(record))).collect(),
+    ))
 }
 
 /// For a linearizable read: waits until this node has applied everything that was acknowledged before.
@@ -61,7 +71,9 @@ async fn wait(node: &NodeInner, engine: &Engine, read: ReadMode) -> Result<(), A
         return Ok(());
     }
     let Some(read_index) = engine.read_index() else {
-        return Err(AdminError::not_ready("this node takes no part in its cluster; a local read is still possible"));
+        return Err(AdminError::not_ready(
+            "this node takes no part in its cluster; a local read is still possible",
+        ));
     };
     read_index.wait(door::now() + node.config.write_timeout()).await?;
     Ok(())
@@ -70,7 +82,9 @@ async fn wait(node: &NodeInner, engine: &Engine, read: ReadMode) -> Result<(), A
 fn copy<'a>(view: &'a View, table: &TableRef) -> Result<&'a Arc<TableView>, AdminError> {
     match view.table(table.id) {
         Some(copy) if copy.is_ready() => Ok(copy),
-        Some(_) => Err(AdminError::not_ready(format!("the copy of table {} is still being loaded", table.name))),
+        Some(_) => {
+            Err(AdminError::not_ready(format!("the copy of table {} is still being loaded", table.name)))
+        }
         None if view.schema().table_by_id(table.id).is_some() => Err(AdminError::refused(format!(
             "this node holds no copy of table {}; ask another node, or make one with `store-admin copy-table`",
             table.name
@@ -108,7 +122,8 @@ pub(super) async fn scan(node: &Arc<NodeInner>, scan: ScanRequest) -> Answer {
 }
 
 fn resume(node: &NodeInner, cursor: &Cursor) -> Result<(Arc<HeldScan>, Place), AdminError> {
-    let place: Place = postcard::from_bytes(&cursor.0).map_err(|_| AdminError::invalid("the cursor is none of this node's"))?;
+    let place: Place = postcard::from_bytes(&cursor.0)
+        .map_err(|_| AdminError::invalid("the cursor is none of this node's"))?;
     let gone = || AdminError::not_found("the view of this scan is not held any more; start the scan again");
     let held = node.admin.scans.get(place.view).ok_or_else(gone)?;
     Ok((held, place))
@@ -121,7 +136,9 @@ impl HeldScan {
             None
         } else {
             let keys = copy.rows().map(|stored| stored.map(|stored| stored.key().to_vec()));
-            let mut keys = keys.collect::<Result<Vec<_>, _>>().map_err(|error| AdminError::internal(error.to_string()))?;
+            let mut keys = keys
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| AdminError::internal(error.to_string()))?;
             keys.sort_unstable();
             Some(keys)
         };
@@ -196,13 +213,15 @@ fn next(
     let Some(key) = last else { return Ok(None) };
     let busy = || AdminError::not_ready("too many scans are open on this node; try again later");
     let view = token.or_else(|| node.admin.scans.hold(Arc::clone(held))).ok_or_else(busy)?;
-    let bytes = postcard::to_stdvec(&Place { view, key }).map_err(|error| AdminError::internal(error.to_string()))?;
+    let bytes =
+        postcard::to_stdvec(&Place { view, key }).map_err(|error| AdminError::internal(error.to_string()))?;
     Ok(Some(Cursor(bytes.into())))
 }
 
 /// The tightest bounds of the range, the prefix and the place where the last page ended.
 fn bounds(scan: &ScanRequest, after: Option<&[u8]>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
-    let prefix_end = scan.prefix.as_ref().and_then(|prefix| Key::successor_of_prefix(prefix)).map(Key::into_bytes);
+    let prefix_end =
+        scan.prefix.as_ref().and_then(|prefix| Key::successor_of_prefix(prefix)).map(Key::into_bytes);
     let lows = [scan.from.as_ref().map(|key| key.to_vec()), scan.prefix.as_ref().map(|key| key.to_vec())];
     let highs = [scan.to.as_ref().map(|key| key.to_vec()), prefix_end];
     let mut low = lows.into_iter().flatten().max().map_or(Bound::Unbounded, Bound::Included);

@@ -70,16 +70,21 @@ async fn answer(node: &Arc<NodeInner>, request: AdminRequest) -> Answer {
         AdminRequest::CopyTable { table, to, from, mode } => {
             let inner = Arc::clone(node);
             let id = node.admin.operations.start("copying", |reporter| async move {
-                copies::copy_table(&inner, &table, &to, from.as_ref(), mode, &|progress| reporter.copying(progress))
-                    .await
-                    .map_err(AdminError::from)
+                copies::copy_table(&inner, &table, &to, from.as_ref(), mode, &|progress| {
+                    reporter.copying(progress)
+                })
+                .await
+                .map_err(AdminError::from)
             });
             Ok(AdminReply::Started(id))
         }
         AdminRequest::DeleteCopy { table, on } => {
             let inner = Arc::clone(node);
             let id = node.admin.operations.start("deleting the copy", |_| async move {
-                copies::delete_copy(&inner, &table, &on).await.map(|()| Outcome::Done).map_err(AdminError::from)
+                copies::delete_copy(&inner, &table, &on)
+                    .await
+                    .map(|()| Outcome::Done)
+                    .map_err(AdminError::from)
             });
             Ok(AdminReply::Started(id))
         }
@@ -96,7 +101,12 @@ async fn answer(node: &Arc<NodeInner>, request: AdminRequest) -> Answer {
         }
         AdminRequest::Progress { operation } => {
             let progress = node.admin.operations.progress(operation);
-            let unknown = || AdminError::not_found(format!("operation {} is not known to this node (any more)", operation.0));
+            let unknown = || {
+                AdminError::not_found(format!(
+                    "operation {} is not known to this node (any more)",
+                    operation.0
+                ))
+            };
             progress.map(AdminReply::Progress).ok_or_else(unknown)
         }
     }
@@ -134,7 +144,13 @@ fn start_join(node: &Arc<NodeInner>, peer: String, on_local_data: OnLocalData) -
 fn tell(reporter: &super::operations::Reporter, event: Lifecycle) {
     match event {
         Lifecycle::Copying { table, records, records_total, bytes, bytes_total } => {
-            reporter.copying(&crate::copy::CopyProgress { table, records, records_total, bytes, bytes_total });
+            reporter.copying(&crate::copy::CopyProgress {
+                table,
+                records,
+                records_total,
+                bytes,
+                bytes_total,
+            });
         }
         Lifecycle::Retired => reporter.phase("local data put aside"),
         Lifecycle::Admitted { node } => reporter.phase(&format!("admitted as node {node}")),
@@ -151,7 +167,8 @@ fn start_leave(node: &Arc<NodeInner>) -> AdminReply {
 
 fn start_remove(node: &Arc<NodeInner>, name: NodeName, force: bool) -> AdminReply {
     let inner = Arc::clone(node);
-    let remove = |_| async move { Ok(join::remove_member(&inner, &name, force).await.map(|()| Outcome::Done)?) };
+    let remove =
+        |_| async move { Ok(join::remove_member(&inner, &name, force).await.map(|()| Outcome::Done)?) };
     AdminReply::Started(node.admin.operations.start("removing", remove))
 }
 
@@ -182,7 +199,10 @@ pub(super) fn no_table(table: &TableName) -> AdminError {
 }
 
 /// The table of a reference, if it is still the same one.
-pub(super) fn same_table(engine: &Engine, table: &TableRef) -> Result<Arc<tabularaft_schema::Table>, AdminError> {
+pub(super) fn same_table(
+    engine: &Engine,
+    table: &TableRef,
+) -> Result<Arc<tabularaft_schema::Table>, AdminError> {
     let view = engine.store.view();
     view.schema().table_by_id(table.id).cloned().ok_or_else(|| no_table(&table.name))
 }
@@ -192,7 +212,9 @@ impl From<WriteError> for AdminError {
         let message = error.to_string();
         match error {
             WriteError::Unknown => AdminError::unknown(message),
-            WriteError::NoLeader | WriteError::Overloaded { .. } | WriteError::Stopped => AdminError::not_ready(message),
+            WriteError::NoLeader | WriteError::Overloaded { .. } | WriteError::Stopped => {
+                AdminError::not_ready(message)
+            }
             WriteError::NoSuchTable(_) => AdminError::not_found(message),
             WriteError::Record(_) => AdminError::invalid(message),
             _ => AdminError::refused(message),
@@ -226,7 +248,9 @@ impl From<TableError> for AdminError {
 impl From<JoinError> for AdminError {
     fn from(error: JoinError) -> Self {
         match &error {
-            JoinError::NotReady(_) | JoinError::NodeDown { .. } => AdminError::not_ready(with_sources(&error)),
+            JoinError::NotReady(_) | JoinError::NodeDown { .. } => {
+                AdminError::not_ready(with_sources(&error))
+            }
             _ => AdminError::refused(with_sources(&error)),
         }
     }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use tabularaft_schema::{NodeId, NodeName, TableName};
 use tabularaft_store::{Member, SystemState};
 
-use super::document::{
-    ClusterStatus, CopyState, CopyStatus, NodeRole, NodeState, NodeStatus, NotReadyStatus, TableInfo, TableSummary,
-};
 use super::AdminError;
+use super::document::{
+    ClusterStatus, CopyState, CopyStatus, NodeRole, NodeState, NodeStatus, NotReadyStatus, TableInfo,
+    TableSummary,
+};
 use super::server::{engine, no_table};
 use crate::calls;
 use crate::door;
@@ -33,7 +34,7 @@ pub(super) async fn cluster(node: &Arc<NodeInner>) -> Result<ClusterStatus, Admi
     let leader = status.as_ref().and_then(|status| status.leader).and_then(|id| system.members.get(&id));
     let tables = readiness::not_loaded(&engine, &[]);
     let why = readiness::reason(node, &engine)
-            .await
+        .await
         .or_else(|| (!tables.is_empty()).then(|| "tables are still being loaded".to_owned()));
     let not_ready = why.map(|why| NotReadyStatus {
         why,
@@ -43,7 +44,9 @@ pub(super) async fn cluster(node: &Arc<NodeInner>) -> Result<ClusterStatus, Admi
         tables,
     });
     let voters = crate::raft::voters_of(&view);
-    let role = |id: &NodeId| if voters.iter().any(|(voter, _)| voter == id) { NodeRole::Voter } else { NodeRole::Learner };
+    let role = |id: &NodeId| {
+        if voters.iter().any(|(voter, _)| voter == id) { NodeRole::Voter } else { NodeRole::Learner }
+    };
     let nodes = system.members.iter().map(|(id, member)| {
         node_status(*id, member, role(id), descriptions.get(id).and_then(Option::as_ref), committed)
     });
@@ -87,8 +90,15 @@ async fn describe_all(engine: &Arc<Engine>) -> Descriptions {
     futures::future::join_all(asked).await.into_iter().collect()
 }
 
-fn node_status(id: NodeId, member: &Member, role: NodeRole, said: Option<&Description>, committed: u64) -> NodeStatus {
-    let tables = said.map(|said| said.tables.iter().filter_map(|held| copy_status(&member.name, held)).collect());
+fn node_status(
+    id: NodeId,
+    member: &Member,
+    role: NodeRole,
+    said: Option<&Description>,
+    committed: u64,
+) -> NodeStatus {
+    let tables =
+        said.map(|said| said.tables.iter().filter_map(|held| copy_status(&member.name, held)).collect());
     NodeStatus {
         name: member.name.clone(),
         id,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tabularaft_schema::{CopyMode, NodeId, NodeName, TableId};
 use tabularaft_store::TableDigest;
 
-use super::document::{CopyDigest, TableVerdict, VerifyReport};
 use super::AdminError;
+use super::document::{CopyDigest, TableVerdict, VerifyReport};
 use super::server::engine;
 use crate::door;
 use crate::engine::Engine;
@@ -32,8 +32,12 @@ pub(super) async fn collect(node: &Arc<NodeInner>) -> Result<(u64, Vec<MemberDig
     let deadline = door::now() + node.config.write_timeout();
     let at = engine.write(Request::one(Op::Barrier { token }), deadline).await?.index;
     let view = engine.store.view();
-    let members: Vec<(NodeId, NodeName, String)> =
-        view.system().members.iter().map(|(id, member)| (*id, member.name.clone(), member.address.clone())).collect();
+    let members: Vec<(NodeId, NodeName, String)> = view
+        .system()
+        .members
+        .iter()
+        .map(|(id, member)| (*id, member.name.clone(), member.address.clone()))
+        .collect();
     drop(view);
     let asked = members.into_iter().map(|(id, name, address)| {
         let engine = Arc::clone(&engine);
@@ -43,7 +47,11 @@ pub(super) async fn collect(node: &Arc<NodeInner>) -> Result<(u64, Vec<MemberDig
             } else {
                 let call = Call::Digests { token };
                 let deadline = door::now() + door::ms(DIGEST_MS);
-                engine.peers.call_until(&address, &call, deadline).await.unwrap_or_else(|error| Answer::Failed(error.to_string()))
+                engine
+                    .peers
+                    .call_until(&address, &call, deadline)
+                    .await
+                    .unwrap_or_else(|error| Answer::Failed(error.to_string()))
             };
             let tables = match answer {
                 Answer::Digests(tables) => Some(tables),
@@ -62,7 +70,8 @@ pub(super) async fn collect(node: &Arc<NodeInner>) -> Result<(u64, Vec<MemberDig
 pub(super) async fn all(node: &Arc<NodeInner>) -> Result<VerifyReport, AdminError> {
     let (log_index, members) = collect(node).await?;
     let view = engine(node)?.store.view();
-    let unreachable = members.iter().filter(|member| member.tables.is_none()).map(|member| member.name.clone()).collect();
+    let unreachable =
+        members.iter().filter(|member| member.tables.is_none()).map(|member| member.name.clone()).collect();
     let tables = view.schema().tables().filter(|table| !table.def.options.local_content).map(|table| {
         let copies: Vec<CopyDigest> = members
             .iter()
@@ -72,7 +81,9 @@ pub(super) async fn all(node: &Arc<NodeInner>) -> Result<VerifyReport, AdminErro
                 Some(copy_digest(member.name.clone(), mode, &digest))
             })
             .collect();
-        let equal = copies.windows(2).all(|pair| matches!(pair, [a, b] if a.digest == b.digest && a.records == b.records));
+        let equal = copies
+            .windows(2)
+            .all(|pair| matches!(pair, [a, b] if a.digest == b.digest && a.records == b.records));
         TableVerdict { table: table.def.name.clone(), equal, copies }
     });
     Ok(VerifyReport { log_index, tables: tables.collect(), unreachable })

@@ -59,10 +59,16 @@ pub(crate) struct OpenedCopy {
 
 impl OpenedCopy {
     /// Has the node at `address` hold a view of at least this index.
-    pub(crate) async fn open(peers: Arc<Peers>, address: &str, at_least: LogIndex) -> Result<Self, CopyError> {
+    pub(crate) async fn open(
+        peers: Arc<Peers>,
+        address: &str,
+        at_least: LogIndex,
+    ) -> Result<Self, CopyError> {
         let address = address.to_owned();
         match call(&peers, &address, &BulkCall::Open { group: GROUP, at_least }, SLOW_CALL).await? {
-            BulkAnswer::Opened { token, at, image, tables } => Ok(Self { peers, address, token, at, image, tables }),
+            BulkAnswer::Opened { token, at, image, tables } => {
+                Ok(Self { peers, address, token, at, image, tables })
+            }
             other => Err(unexpected(&address, other)),
         }
     }
@@ -135,7 +141,11 @@ impl OpenedCopy {
     }
 
     /// One chunk, asked for again while the source can be reached again: this is where a broken stream resumes.
-    async fn chunk(&self, table: TableId, cursor: Option<Bytes>) -> Result<(Bytes, Option<Bytes>), CopyError> {
+    async fn chunk(
+        &self,
+        table: TableId,
+        cursor: Option<Bytes>,
+    ) -> Result<(Bytes, Option<Bytes>), CopyError> {
         let call = BulkCall::Chunk { token: self.token, table, cursor, bytes_max: CHUNK_BYTES };
         match self::call(&self.peers, &self.address, &call, CHUNK_TIMEOUT).await? {
             BulkAnswer::Chunk { chunk, next } => Ok((chunk, next)),
@@ -153,24 +163,38 @@ impl OpenedCopy {
 
     /// Lets the source go of the view; a source that cannot be told lets go by itself after a while.
     pub(crate) async fn close(self) {
-        let _ = call(&self.peers, &self.address, &BulkCall::Close { token: self.token }, Duration::from_secs(1)).await;
+        let _ =
+            call(&self.peers, &self.address, &BulkCall::Close { token: self.token }, Duration::from_secs(1))
+                .await;
     }
 }
 
 /// Calls the source until it answers, or has been out of reach for too long.
-async fn call(peers: &Peers, address: &str, call: &BulkCall, timeout: Duration) -> Result<BulkAnswer, CopyError> {
+async fn call(
+    peers: &Peers,
+    address: &str,
+    call: &BulkCall,
+    timeout: Duration,
+) -> Result<BulkAnswer, CopyError> {
     let give_up = door::now() + PATIENCE;
     loop {
         match once(peers, address, call, timeout).await {
             Ok(answer) => return Ok(answer),
-            Err(source) if door::now() >= give_up => return Err(CopyError::Source { address: address.to_owned(), source }),
+            Err(source) if door::now() >= give_up => {
+                return Err(CopyError::Source { address: address.to_owned(), source });
+            }
             Err(error) => tracing::debug!(%error, address, "a bulk call is repeated"),
         }
         door::sleep(door::ms(100)).await;
     }
 }
 
-async fn once(peers: &Peers, address: &str, call: &BulkCall, timeout: Duration) -> Result<BulkAnswer, PeerError> {
+async fn once(
+    peers: &Peers,
+    address: &str,
+    call: &BulkCall,
+    timeout: Duration,
+) -> Result<BulkAnswer, PeerError> {
     let exchange = async {
         let connection = peers.connect(address, Lane::Bulk, None).await?;
         let answer = connection.start(peers::encode(call)?).await?.await?;

@@ -25,9 +25,17 @@ pub(crate) enum BulkCall {
 /// The answer to a [`BulkCall`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum BulkAnswer {
-    Opened { token: u64, at: LogIndex, image: Bytes, tables: Vec<OfferedTable> },
+    Opened {
+        token: u64,
+        at: LogIndex,
+        image: Bytes,
+        tables: Vec<OfferedTable>,
+    },
     /// `chunk` checks itself; `next` is where to go on, or `None` after the last one.
-    Chunk { chunk: Bytes, next: Option<Bytes> },
+    Chunk {
+        chunk: Bytes,
+        next: Option<Bytes>,
+    },
     Digest(TableDigest),
     Closed,
     Snapshot(Box<SnapshotAnswer>),

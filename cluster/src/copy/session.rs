@@ -73,24 +73,39 @@ async fn answer(engine: Arc<Engine>, call: BulkCall) -> BulkAnswer {
 async fn open(engine: &Arc<Engine>, at_least: LogIndex) -> BulkAnswer {
     let mut applied = engine.applied.clone();
     let deadline = door::now() + door::ms(APPLY_WAIT_MS);
-    if !matches!(door::until(deadline, applied.wait_for(|applied| *applied >= at_least.0)).await, Some(Ok(_))) {
+    if !matches!(door::until(deadline, applied.wait_for(|applied| *applied >= at_least.0)).await, Some(Ok(_)))
+    {
         return BulkAnswer::Failed(format!("this node has not applied index {at_least} yet"));
     }
     let view = engine.store.view();
     let Some(token) = engine.sources.hold(Arc::clone(&view)) else {
-        return BulkAnswer::Failed("too many copies are made from this node at once; try again later".to_owned());
+        return BulkAnswer::Failed(
+            "too many copies are made from this node at once; try again later".to_owned(),
+        );
     };
-    BulkAnswer::Opened { token, at: view.applied_index(), image: view.image(), tables: OfferedTable::of(&view) }
+    BulkAnswer::Opened {
+        token,
+        at: view.applied_index(),
+        image: view.image(),
+        tables: OfferedTable::of(&view),
+    }
 }
 
 /// Reads on a blocking thread: a chunk of a disc-only table comes from the disc, a digest looks at every record.
-async fn reading(view: Option<Arc<View>>, read: impl FnOnce(Arc<View>) -> BulkAnswer + Send + 'static) -> BulkAnswer {
+async fn reading(
+    view: Option<Arc<View>>,
+    read: impl FnOnce(Arc<View>) -> BulkAnswer + Send + 'static,
+) -> BulkAnswer {
     let Some(view) = view else { return BulkAnswer::UnknownView };
-    tokio::task::spawn_blocking(move || read(view)).await.unwrap_or_else(|error| BulkAnswer::Failed(error.to_string()))
+    tokio::task::spawn_blocking(move || read(view))
+        .await
+        .unwrap_or_else(|error| BulkAnswer::Failed(error.to_string()))
 }
 
 fn chunk(view: &View, table: TableId, cursor: Option<Bytes>, bytes_max: u32) -> BulkAnswer {
-    let Some(copy) = view.table(table) else { return BulkAnswer::Failed(format!("no copy of table {table:?} here")) };
+    let Some(copy) = view.table(table) else {
+        return BulkAnswer::Failed(format!("no copy of table {table:?} here"));
+    };
     match copy.chunk_after(cursor.as_deref(), bytes_max.min(CHUNK_BYTES_MAX) as usize) {
         Ok(chunk) => BulkAnswer::Chunk { chunk: chunk.bytes, next: chunk.next.map(Bytes::from) },
         Err(error) => BulkAnswer::Failed(error.to_string()),
@@ -98,6 +113,8 @@ fn chunk(view: &View, table: TableId, cursor: Option<Bytes>, bytes_max: u32) -> 
 }
 
 fn digest(view: &View, table: TableId) -> BulkAnswer {
-    let Some(copy) = view.table(table) else { return BulkAnswer::Failed(format!("no copy of table {table:?} here")) };
+    let Some(copy) = view.table(table) else {
+        return BulkAnswer::Failed(format!("no copy of table {table:?} here"));
+    };
     copy.digest().map_or_else(|error| BulkAnswer::Failed(error.to_string()), BulkAnswer::Digest)
 }

@@ -11,6 +11,9 @@ use crate::transport::{ConnectError, Lane};
 /// How long a second connection to the leader is tried: a dead process refuses at once on its machine, a dead machine
 /// does not answer.
 const REDIAL: Duration = Duration::from_millis(300);
+/// How long to wait before looking again at a leader that may live.
+const LOOK_AGAIN_MIN: Duration = Duration::from_millis(5);
+const LOOK_AGAIN_MAX: Duration = Duration::from_millis(200);
 /// Voters start their elections this far apart, in the order of their ids, so that they do not split the vote.
 const STAGGER_MS: u64 = 60;
 
@@ -49,9 +52,19 @@ async fn gone(engine: &Weak<Engine>, leader: u64, address: &str) {
                 let _ = connection.closed().await;
             }
             Some(Err(error)) if says_process_is_gone(&error) => return,
+            // A process that is ending takes connections a moment longer and breaks them off.
+            Some(Err(error)) => door::sleep(pause_after(&error)).await,
             // It hangs, or is cut off: that is for the election timeout to find out.
-            _ => door::sleep(door::ms(200)).await,
+            None => door::sleep(LOOK_AGAIN_MAX).await,
         }
+    }
+}
+
+/// How soon to look again at a leader of which the error says neither that it lives nor that it is gone.
+fn pause_after(error: &ConnectError) -> Duration {
+    match error {
+        ConnectError::BackingOff { retry_in, .. } => (*retry_in).clamp(LOOK_AGAIN_MIN, LOOK_AGAIN_MAX),
+        _ => LOOK_AGAIN_MIN,
     }
 }
 

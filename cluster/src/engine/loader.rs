@@ -51,7 +51,8 @@ fn knows_leader(engine: &Engine) -> bool {
 fn wanted(engine: &Engine) -> Vec<Wanted> {
     let view = engine.store.view();
     let loading = view.tables().filter_map(|copy| match copy.state() {
-        CopyState::Loading { floor, .. } => {
+        // A floor ahead of what is applied: the records are here already, and the log has yet to reach them.
+        CopyState::Loading { floor, .. } if floor <= view.applied_index() => {
             Some(Wanted { id: copy.id(), def: Arc::clone(copy.def()), mode: copy.mode(), floor })
         }
         _ => None,

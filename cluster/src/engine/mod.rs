@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tabularaft_schema::{NodeId, NodeName};
 use tabularaft_store::log::RaftLog;
-use tabularaft_store::{Incarnation, Store};
+use tabularaft_store::{Incarnation, Position, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -24,7 +24,7 @@ use crate::held_views::HeldViews;
 use crate::door;
 use crate::error::{StartError, WriteError};
 use crate::peers::Peers;
-use crate::raft::{Leadership, Offering, RaftHandle, RaftParts};
+use crate::raft::{Leadership, Offering, RaftHandle, RaftParts, Remembered};
 use crate::read_index::ReadIndex;
 use crate::write::{
     Committed, Proposer, ProposerParts, Request, Sequencer, SequencerLimits, Work, is_local, write_local,
@@ -36,6 +36,8 @@ const WORK_WAITING_MAX: usize = 1_024;
 const COPIES_MAX: usize = 8;
 const ENTRIES_IN_FLIGHT: usize = 8;
 const ENTRY_BYTES: usize = 1024 * 1024;
+/// How long a majority may take to confirm its leader.
+const PROOF_TIMEOUT: Duration = Duration::from_millis(700);
 /// How long a stopping leader waits until another leads.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long stopping waits for tasks before they are cut off.
@@ -76,8 +78,12 @@ pub(crate) struct Engine {
     /// What [`Engine::take_part`] starts Raft with; taken once.
     idle: Mutex<Option<Idle>>,
     tasks: Mutex<JoinSet<()>>,
+    /// Held by the leader while it changes the members: nodes come and go one at a time.
+    pub(crate) membership: tokio::sync::Mutex<()>,
     /// This life began after a crash of the machine; see `suspect`.
     crashed: AtomicBool,
+    /// What the disc says of the cluster: there in a life that does not begin with Raft.
+    remembered: OnceLock<Remembered>,
 }
 
 struct Idle {
@@ -118,13 +124,43 @@ impl Engine {
             raft: OnceLock::new(),
             idle: Mutex::new(Some(Idle { applied: applied_tx, leadership: leadership_tx, work: waiting })),
             tasks: Mutex::new(tasks),
+            membership: tokio::sync::Mutex::new(()),
             crashed: AtomicBool::new(false),
+            remembered: OnceLock::new(),
         })
+    }
+
+    /// Applies what is known to be committed, for a node that starts without Raft.
+    pub(crate) async fn replay(&self) -> Result<(), StartError> {
+        let (store, log) = (Arc::clone(&self.store), self.log.clone());
+        let replayed = tokio::task::spawn_blocking(move || crate::raft::replay(&store, &log)).await;
+        let failed = |error: &dyn std::fmt::Display| StartError::Raft(error.to_string());
+        let remembered = replayed.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        let _ = self.remembered.set(remembered);
+        Ok(())
+    }
+
+    /// What [`Engine::replay`] found.
+    pub(crate) fn remembered(&self) -> Option<&Remembered> {
+        self.remembered.get()
+    }
+
+    /// How far this node's log reaches, or its checkpoint, where that is ahead of a log that a crash has cut.
+    pub(crate) fn last_position(&self) -> Option<Position> {
+        self.log.bounds().last.max(self.store.view().applied())
     }
 
     /// Starts Raft and everything that rests on it.
     pub(crate) async fn take_part(self: &Arc<Self>) -> Result<(), StartError> {
+        self.take_part_campaigning(true).await
+    }
+
+    /// As [`Engine::take_part`]; a node that does not campaign votes, and waits for another one to be elected.
+    pub(crate) async fn take_part_campaigning(self: &Arc<Self>, campaigns: bool) -> Result<(), StartError> {
         let Some(idle) = self.idle.lock().ok().and_then(|mut idle| idle.take()) else { return Ok(()) };
+        if let Some(applied) = self.store.view().applied() {
+            idle.applied.send_replace(applied.index);
+        }
         let parts = RaftParts {
             node: self.node(),
             config: self.config.clone(),
@@ -134,8 +170,12 @@ impl Engine {
             offering: Offering { sources: Arc::clone(&self.sources), address: self.life.advertise.clone() },
             applied: idle.applied,
             leadership: idle.leadership,
+            campaigns,
         };
         let (raft, watching) = crate::raft::start(parts).await.map_err(|error| StartError::Raft(error.to_string()))?;
+        if campaigns {
+            raft.lead_if_alone().await.map_err(|error| StartError::Raft(error.to_string()))?;
+        }
         let (read_index, answering) =
             ReadIndex::new(raft.clone(), Arc::clone(&self.peers), self.leadership.clone(), self.applied.clone());
         let sequencer = Sequencer {
@@ -195,6 +235,12 @@ impl Engine {
     /// As [`Engine::is_leading`], less a leader that is cut off: it decides, but nothing of it is committed.
     pub(crate) fn leads_a_majority(&self) -> bool {
         self.is_leading() && self.raft().is_some_and(|raft| raft.has_majority(self.config.election_ms * 2))
+    }
+
+    /// Asks a majority whether this node still leads.
+    pub(crate) async fn proves_leadership(&self) -> bool {
+        let Some(raft) = self.raft().filter(|_| self.is_leading()) else { return false };
+        matches!(door::until(door::now() + PROOF_TIMEOUT, raft.read_index()).await, Some(Ok(_)))
     }
 
     pub(crate) async fn write(&self, request: Request, deadline: Instant) -> Result<Committed, WriteError> {

@@ -8,12 +8,13 @@
 //! safe:   ... -> n1 does not vote, comes back under a new id -> only n2 can be elected -> 7 is there
 //! ```
 //!
-//! Only when no majority without such a memory gap is left do the nodes start again together: once all voters are
-//! present, the one with the most complete log leads, and what was synced is whole.
+//! Only when no majority without such a memory gap is left do the nodes start again together, once all voters are
+//! present: the log that reaches furthest has all that was synced, and all that any other one has. So those with
+//! shorter logs vote, and do not stand for election until there has been a leader.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
-use tabularaft_store::LogIndex;
+use tabularaft_store::{LogIndex, Position};
 
 use super::Engine;
 use crate::door;
@@ -30,8 +31,9 @@ const ANSWER_MS: u64 = 1_000;
 enum Verdict {
     /// A majority without a memory gap has a leader: come back under a new id, through this member.
     ComeBack(String),
-    /// All voters are here, and those without a gap are no majority: start again together.
-    StartTogether,
+    /// All voters are here, and those without a gap are no majority: start again together. The furthest log among the
+    /// others reaches up to `others_last`.
+    StartTogether { others_last: Option<Position> },
     Wait,
 }
 
@@ -42,12 +44,10 @@ pub(crate) async fn resolve(node: Weak<NodeInner>, engine: Weak<Engine>) {
         let voters = voters(&engine_now);
         let present = presences(&engine_now, &voters).await;
         match verdict(voters.len(), &present) {
-            Verdict::StartTogether => {
+            Verdict::StartTogether { others_last } => {
                 node_now.home.settle_crash();
-                tracing::info!("all voters are present after a crash of the machines, they start again together");
-                if let Err(error) = engine_now.take_part().await {
-                    tracing::error!(%error, "raft did not start");
-                }
+                drop(node_now);
+                start_together(&engine_now, others_last).await;
                 return;
             }
             Verdict::ComeBack(peer) => {
@@ -63,34 +63,68 @@ pub(crate) async fn resolve(node: Weak<NodeInner>, engine: Weak<Engine>) {
     }
 }
 
-/// The other voters of the membership that this node last knew.
+async fn start_together(engine: &Arc<Engine>, others_last: Option<Position>) {
+    let own_last = engine.last_position();
+    let furthest = own_last >= others_last;
+    tracing::info!(furthest, "all voters are present after a crash of the machines, they start again together");
+    if let Err(error) = engine.take_part_campaigning(furthest).await {
+        tracing::error!(%error, "raft did not start");
+        return;
+    }
+    // Who led according to the disc proves nothing; an entry behind all that this node had comes from a leader.
+    let mut applied = engine.applied.clone();
+    let led = applied.wait_for(|applied| *applied > own_last.map_or(0, |last| last.index)).await;
+    if led.is_ok()
+        && let Some(raft) = engine.raft()
+    {
+        raft.campaigns(true);
+    }
+}
+
+/// The other voters of every membership that may be in force, as far as this node's disc tells.
 fn voters(engine: &Engine) -> Vec<(u64, String)> {
-    let view = engine.store.view();
-    let known = crate::raft::voters_of(&view);
-    let others = known.into_iter().filter(|(id, _)| *id != engine.node());
+    let remembered = engine.remembered().map(|remembered| remembered.voters.clone()).unwrap_or_default();
+    let others = remembered.into_iter().filter(|(id, _)| *id != engine.node());
     others.map(|(id, address)| (id, engine.peers.address_of(id).unwrap_or(address))).collect()
 }
 
-async fn presences(engine: &Engine, voters: &[(u64, String)]) -> Vec<(String, Presence)> {
-    let asked = voters.iter().map(|(_, address)| async move {
-        let deadline = door::now() + door::ms(ANSWER_MS);
-        match engine.peers.call_until(address, &Call::Presence, deadline).await {
-            Ok(Answer::Presence(presence)) => Some((address.clone(), presence)),
-            _ => None,
-        }
-    });
-    futures::future::join_all(asked).await.into_iter().flatten().collect()
+/// What the voters say of themselves, and after them whoever they say leads: that may be a node that came later.
+async fn presences(engine: &Engine, voters: &[(u64, String)]) -> Presences {
+    let asked = voters.iter().map(|(_, address)| presence(engine, address.clone()));
+    let voters_present: Vec<_> = futures::future::join_all(asked).await.into_iter().flatten().collect();
+    let leaders = voters_present.iter().filter_map(|(_, presence)| presence.leader.clone());
+    let unknown = leaders.filter(|(id, _)| *id != engine.node() && voters.iter().all(|(voter, _)| voter != id));
+    let asked = unknown.map(|(_, address)| presence(engine, address));
+    let later = futures::future::join_all(asked).await.into_iter().flatten().collect();
+    Presences { voters: voters_present, later }
 }
 
-fn verdict(other_voters: usize, present: &[(String, Presence)]) -> Verdict {
-    let led = present.iter().find(|(_, presence)| !presence.suspect && presence.leader.is_some());
-    if let Some((address, _)) = led {
+async fn presence(engine: &Engine, address: String) -> Option<(String, Presence)> {
+    let deadline = door::now() + door::ms(ANSWER_MS);
+    match engine.peers.call_until(&address, &Call::Presence, deadline).await {
+        Ok(Answer::Presence(presence)) => Some((address, presence)),
+        _ => None,
+    }
+}
+
+/// Who answered, each with its address.
+#[derive(Default)]
+struct Presences {
+    voters: Vec<(String, Presence)>,
+    /// Leaders that are no voters as far as this node knows.
+    later: Vec<(String, Presence)>,
+}
+
+fn verdict(other_voters: usize, present: &Presences) -> Verdict {
+    let mut all = present.voters.iter().chain(&present.later);
+    if let Some((address, _)) = all.find(|(_, presence)| presence.leads && !presence.suspect) {
         return Verdict::ComeBack(address.clone());
     }
     let voters = other_voters + 1;
-    let without_gap = present.iter().filter(|(_, presence)| !presence.crashed).count();
-    if present.len() == other_voters && without_gap <= voters / 2 {
-        return Verdict::StartTogether;
+    let without_gap = present.voters.iter().filter(|(_, presence)| !presence.crashed).count();
+    if present.voters.len() == other_voters && without_gap <= voters / 2 {
+        let others_last = present.voters.iter().filter_map(|(_, presence)| presence.last).max();
+        return Verdict::StartTogether { others_last };
     }
     Verdict::Wait
 }
@@ -151,30 +185,46 @@ fn removal(error: &PeerError) -> Option<LogIndex> {
 mod tests {
     use super::*;
 
-    fn present(crashed: bool, suspect: bool, leader: Option<u64>) -> (String, Presence) {
-        let leader = leader.map(|id| (id, "l".to_owned()));
-        ("p".to_owned(), Presence { node: 2, suspect, crashed, leader })
+    /// Voters, each given as (its machine crashed, it leads a majority, how far its log reaches).
+    fn present(voters: &[(bool, bool, u64)]) -> Presences {
+        let voter = |(number, (crashed, leads, last)): (usize, &(bool, bool, u64))| {
+            let leader = leads.then(|| (9, "leader".to_owned()));
+            let last = Some(Position::new(1, *last));
+            let presence = Presence { node: 2, suspect: *crashed, crashed: *crashed, leader, leads: *leads, last };
+            (format!("p{number}"), presence)
+        };
+        Presences { voters: voters.iter().enumerate().map(voter).collect(), later: Vec::new() }
     }
 
     #[test]
-    fn a_crashed_node_comes_back_through_a_member_that_has_a_leader() {
-        assert_eq!(verdict(2, &[present(false, false, Some(3))]), Verdict::ComeBack("p".to_owned()));
+    fn a_crashed_node_comes_back_through_the_member_that_leads() {
+        let verdict = verdict(2, &present(&[(false, false, 7), (false, true, 7)]));
+        assert_eq!(verdict, Verdict::ComeBack("p1".to_owned()));
     }
 
     #[test]
     fn a_crashed_node_waits_while_a_healthy_majority_has_no_leader_yet() {
-        assert_eq!(verdict(2, &[present(false, false, None), present(false, false, None)]), Verdict::Wait);
+        assert_eq!(verdict(2, &present(&[(false, false, 7), (false, false, 7)])), Verdict::Wait);
     }
 
     #[test]
     fn crashed_voters_start_together_once_all_of_them_are_present() {
-        assert_eq!(verdict(2, &[present(true, true, None)]), Verdict::Wait);
-        assert_eq!(verdict(2, &[present(true, true, None), present(true, false, None)]), Verdict::StartTogether);
-        assert_eq!(verdict(0, &[]), Verdict::StartTogether);
+        assert_eq!(verdict(2, &present(&[(true, false, 7)])), Verdict::Wait);
+        let others_last = Some(Position::new(1, 8));
+        assert_eq!(verdict(2, &present(&[(true, false, 7), (true, false, 8)])), Verdict::StartTogether { others_last });
+        assert_eq!(verdict(2, &present(&[(true, false, 7), (false, false, 8)])), Verdict::StartTogether { others_last });
+        assert_eq!(verdict(0, &Presences::default()), Verdict::StartTogether { others_last: None });
+    }
+
+    #[test]
+    fn a_node_comes_back_through_a_leader_that_was_no_voter_yet_when_it_crashed() {
+        let mut presences = present(&[(true, false, 7), (false, false, 8)]);
+        presences.later = present(&[(false, true, 9)]).voters;
+        assert_eq!(verdict(2, &presences), Verdict::ComeBack("p0".to_owned()));
     }
 
     #[test]
     fn a_suspect_does_not_come_back_through_another_suspect() {
-        assert_eq!(verdict(2, &[present(true, true, Some(1))]), Verdict::Wait);
+        assert_eq!(verdict(2, &present(&[(true, true, 7)])), Verdict::Wait);
     }
 }

@@ -61,13 +61,13 @@ pub(crate) async fn check_joiner(engine: &Engine, request: &CheckRequest) -> Che
     {
         return CheckReply::NameTaken { by: member.address.clone() };
     }
-    let leader = if engine.is_leading() {
+    let leader = if engine.proves_leadership().await {
         Some((engine.node(), engine.life.advertise.clone()))
     } else {
         engine.leadership.borrow().leader()
     };
     if leader.is_none() {
-        return CheckReply::NotReady("it knows no leader at the moment".to_owned());
+        return CheckReply::NotReady("it knows no leader with a majority at the moment".to_owned());
     }
     CheckReply::Welcome {
         cluster_id: cluster.id,

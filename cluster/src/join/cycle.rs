@@ -60,7 +60,8 @@ pub(crate) async fn join(
         LocalData::Export if !holdings.is_empty() => export_all(node).await?,
         _ => Vec::new(),
     };
-    let aside = put_aside(node, "join").await.map_err(|error| rolled_back("putting local data aside", &error))?;
+    let aside =
+        put_aside(node, "join").await.map_err(|error| rolled_back("putting local data aside", &error))?;
     match take_place(node, peer, &welcome, copies).await {
         Ok(engine) => {
             node.home.discard(aside.retired.as_ref());
@@ -85,7 +86,8 @@ fn declared_copies(node: &NodeInner) -> Result<BTreeMap<TableName, Option<CopyMo
         .map_err(|error| JoinError::Hook { hook: "copy".to_owned(), why: error.to_string() })?;
     let skipped = copies.iter().find(|(_, mode)| mode.is_none());
     if let (Some((table, _)), true) = (skipped, node.config.voter) {
-        let why = format!("a voter holds every table, and the hook skips {table}; set voter = false for this node");
+        let why =
+            format!("a voter holds every table, and the hook skips {table}; set voter = false for this node");
         return Err(JoinError::Hook { hook: "copy".to_owned(), why });
     }
     Ok(copies)
@@ -107,7 +109,8 @@ async fn check(node: &Arc<NodeInner>, peer: &str, reason: Reason) -> Result<Opti
         replaces: node.engine().map(|engine| engine.node()).filter(|_| comes_back),
     };
     let peers = stranger(node);
-    let answer = peers.call_until(peer, &Call::JoinCheck(Box::new(request)), door::now() + door::ms(10_000)).await;
+    let answer =
+        peers.call_until(peer, &Call::JoinCheck(Box::new(request)), door::now() + door::ms(10_000)).await;
     peers.close().await;
     let reply = match answer {
         Ok(Answer::JoinCheck(reply)) => *reply,
@@ -282,7 +285,12 @@ fn copying(progress: CopyProgress) -> Lifecycle {
 }
 
 /// Asks the leader, following it where it goes.
-pub(crate) async fn ask_leader(peers: &Peers, leader: &str, call: &Call, timeout: Duration) -> Result<Answer, String> {
+pub(crate) async fn ask_leader(
+    peers: &Peers,
+    leader: &str,
+    call: &Call,
+    timeout: Duration,
+) -> Result<Answer, String> {
     let deadline = door::now() + timeout;
     let mut address = leader.to_owned();
     let mut last = "the time was over".to_owned();
@@ -309,8 +317,12 @@ pub(crate) async fn leave(node: &Arc<NodeInner>) -> Result<(), LeaveError> {
     if engine.store.view().system().members.len() <= 1 {
         return Err(LeaveError::NotInCluster);
     }
-    node.hub.prepare(Reason::Leave).await.map_err(|HookFailed { hook, why }| LeaveError::Hook { hook, why })?;
-    let leader = leader_address(&engine).ok_or_else(|| LeaveError::NotDone("no leader is known".to_owned()))?;
+    node.hub
+        .prepare(Reason::Leave)
+        .await
+        .map_err(|HookFailed { hook, why }| LeaveError::Hook { hook, why })?;
+    let leader =
+        leader_address(&engine).ok_or_else(|| LeaveError::NotDone("no leader is known".to_owned()))?;
     let call = Call::Remove { node: engine.node(), force: true };
     ask_leader(&engine.peers, &leader, &call, STEP_TIMEOUT).await.map_err(LeaveError::NotDone)?;
     drop(engine);
@@ -323,14 +335,19 @@ pub(crate) async fn leave(node: &Arc<NodeInner>) -> Result<(), LeaveError> {
 }
 
 /// Takes another member out.
-pub(crate) async fn remove_member(node: &Arc<NodeInner>, name: &NodeName, force: bool) -> Result<(), LeaveError> {
+pub(crate) async fn remove_member(
+    node: &Arc<NodeInner>,
+    name: &NodeName,
+    force: bool,
+) -> Result<(), LeaveError> {
     if *name == node.name {
         return Err(LeaveError::IsSelf);
     }
     let engine = node.engine().ok_or(LeaveError::NotInCluster)?;
     let member = engine.store.view().system().member_named(name).map(|(id, _)| id);
     let id = member.ok_or_else(|| LeaveError::NoSuchMember(name.clone()))?;
-    let leader = leader_address(&engine).ok_or_else(|| LeaveError::NotDone("no leader is known".to_owned()))?;
+    let leader =
+        leader_address(&engine).ok_or_else(|| LeaveError::NotDone("no leader is known".to_owned()))?;
     let call = Call::Remove { node: id, force };
     ask_leader(&engine.peers, &leader, &call, STEP_TIMEOUT).await.map(|_| ()).map_err(LeaveError::NotDone)
 }

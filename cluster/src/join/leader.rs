@@ -7,7 +7,7 @@ use tabularaft_store::{LogIndex, MemberChange};
 
 use crate::door;
 use crate::engine::Engine;
-use crate::raft::RaftHandle;
+use crate::raft::{RaftError, RaftHandle};
 use crate::transport::Lane;
 use crate::wire::{Answer, Call};
 use crate::write::{Op, Request};
@@ -15,6 +15,8 @@ use crate::write::{Op, Request};
 /// How long a peer may take to show that it lives.
 const SIGN_OF_LIFE_MS: u64 = 1_000;
 const WRITE_MS: u64 = 10_000;
+/// How long a node that is added may take to catch up with the log, while nobody else comes or goes.
+const CATCH_UP_MS: u64 = 120_000;
 
 /// Gives a joining node an id. A member of the same name that is dead is replaced: it has lost its data, or it would
 /// not join again.
@@ -25,6 +27,7 @@ pub(crate) async fn admit(
     copies: Vec<(TableName, Option<CopyMode>)>,
 ) -> Answer {
     let Some(raft) = engine.raft().filter(|_| engine.is_leading()) else { return not_leader(engine) };
+    let _one_at_a_time = engine.membership.lock().await;
     let view = engine.store.view();
     let former = view.system().member_named(&name).map(|(id, member)| (id, member.address.clone()));
     drop(view);
@@ -32,8 +35,8 @@ pub(crate) async fn admit(
         if lives(engine, former, &former_address).await {
             return Answer::Failed(format!("the name {name} is taken by the node at {former_address}"));
         }
-        if let Err(why) = take_out(engine, raft, former).await {
-            return Answer::Failed(format!("the dead member {name} cannot be replaced: {why}"));
+        if let Err(error) = take_out(engine, raft, former).await {
+            return refusal(engine, error, &format!("the dead member {name} cannot be replaced: "));
         }
     }
     let node = engine.store.view().system().free_node_id();
@@ -58,19 +61,20 @@ pub(crate) async fn admit(
 /// Adds an admitted node, which has copied everything, to the Raft group.
 pub(crate) async fn finish(engine: &Arc<Engine>, node: NodeId, voter: bool) -> Answer {
     let Some(raft) = engine.raft().filter(|_| engine.is_leading()) else { return not_leader(engine) };
+    let _one_at_a_time = engine.membership.lock().await;
     let view = engine.store.view();
     let Some(member) = view.system().members.get(&node).cloned() else {
         return Answer::Failed(format!("node id {node} was not admitted, or was removed meanwhile"));
     };
     drop(view);
     if let Err(error) = raft.add_learner(node, member.name, member.address).await {
-        return Answer::Failed(error.to_string());
+        return refusal(engine, error, "");
     }
     let voters = raft.membership().voters.len();
     if voter && voters < engine.config.voters_max as usize
         && let Err(error) = raft.promote(node).await
     {
-        return Answer::Failed(error.to_string());
+        return refusal(engine, error, "");
     }
     Answer::Done
 }
@@ -86,6 +90,7 @@ pub(crate) async fn remove(engine: &Arc<Engine>, node: NodeId, force: bool) -> A
         return Answer::Failed(format!("node id {node} is not a member of the cluster"));
     };
     drop(view);
+    let _one_at_a_time = engine.membership.lock().await;
     if !force && let Err(why) = keeps_majority(engine, raft, node, &member.name).await {
         return Answer::Failed(why);
     }
@@ -94,7 +99,7 @@ pub(crate) async fn remove(engine: &Arc<Engine>, node: NodeId, force: bool) -> A
             tell_removed(engine, member.address);
             Answer::Done
         }
-        Err(why) => Answer::Failed(why),
+        Err(error) => refusal(engine, error, ""),
     }
 }
 
@@ -132,13 +137,22 @@ async fn keeps_majority(engine: &Arc<Engine>, raft: &RaftHandle, node: NodeId, n
 }
 
 /// Out of the Raft group first, so that it has no vote when its id is fenced.
-async fn take_out(engine: &Arc<Engine>, raft: &RaftHandle, node: NodeId) -> Result<(), String> {
-    raft.remove(node).await.map_err(|error| error.to_string())?;
+async fn take_out(engine: &Arc<Engine>, raft: &RaftHandle, node: NodeId) -> Result<(), RaftError> {
+    raft.remove(node).await?;
     let view = engine.store.view();
     let Some(member) = view.system().members.get(&node).cloned() else { return Ok(()) };
     drop(view);
-    write(engine, Op::Member(MemberChange::Remove { node })).await?;
-    write(engine, Op::Schema(SchemaChange::ForgetNode(member.name))).await.map(|_| ())
+    write(engine, Op::Member(MemberChange::Remove { node })).await.map_err(RaftError::Failed)?;
+    write(engine, Op::Schema(SchemaChange::ForgetNode(member.name))).await.map_err(RaftError::Failed)?;
+    Ok(())
+}
+
+/// Who asked a node that has just lost its leadership asks the next leader.
+fn refusal(engine: &Engine, error: RaftError, context: &str) -> Answer {
+    match error {
+        RaftError::NotLeader => not_leader(engine),
+        RaftError::Failed(why) => Answer::Failed(format!("{context}{why}")),
+    }
 }
 
 /// Best effort: a node that cannot be told finds out when its next connection is refused.

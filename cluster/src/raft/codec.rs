@@ -54,7 +54,9 @@ pub(crate) fn from_log(entry: LogEntry) -> io::Result<Entry> {
 pub(crate) fn stored(entry: &LogEntry) -> io::Result<Stored> {
     match entry.payload.first() {
         Some(&TAG_BLANK) => Ok(Stored::Blank),
-        Some(&TAG_MEMBERSHIP) => Ok(Stored::Membership(decode_at(entry.position, entry.payload.get(1..).unwrap_or_default())?)),
+        Some(&TAG_MEMBERSHIP) => {
+            Ok(Stored::Membership(decode_at(entry.position, entry.payload.get(1..).unwrap_or_default())?))
+        }
         Some(_) => Ok(Stored::Batch(entry.payload.clone())),
         None => Err(damaged(entry.position, "it is empty")),
     }

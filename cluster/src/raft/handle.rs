@@ -149,6 +149,20 @@ impl RaftHandle {
         self.raft.handle_transfer_leader(request).await.map_err(failed)?.map_err(failed)
     }
 
+    /// The only voter has nobody to wait for.
+    pub(crate) async fn lead_if_alone(&self) -> Result<(), RaftError> {
+        let node = *self.raft.node_id();
+        if self.membership().voters.iter().eq([&node]) {
+            self.raft.trigger().elect(true).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// From now on this node starts elections when it hears no leader, or does not.
+    pub(crate) fn campaigns(&self, campaigns: bool) {
+        self.raft.runtime_config().elect(campaigns);
+    }
+
     /// Lets the log forget everything up to `index`, which a checkpoint on disc covers.
     pub(crate) async fn purge_behind(&self, index: u64) -> Result<(), RaftError> {
         // openraft purges only behind a snapshot; ours is a held view, so taking one costs nothing.

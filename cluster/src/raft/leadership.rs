@@ -27,7 +27,8 @@ impl Leadership {
     }
 
     fn of(metrics: &Metrics, peers: &Peers) -> Self {
-        let own_entry_applied = metrics.last_applied.is_some_and(|id| id.leader_id.term == metrics.current_term);
+        let own_entry_applied =
+            metrics.last_applied.is_some_and(|id| id.leader_id.term == metrics.current_term);
         if metrics.state.is_leader() && own_entry_applied {
             return Leadership::Leading { term: metrics.current_term };
         }

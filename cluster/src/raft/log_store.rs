@@ -51,7 +51,9 @@ impl LogStore {
 }
 
 /// Waits for a write of the log; an I/O error is fatal to this node's Raft, as openraft demands.
-async fn written(start: impl FnOnce(tabularaft_store::log::OnDone) -> Result<(), LogError>) -> io::Result<()> {
+async fn written(
+    start: impl FnOnce(tabularaft_store::log::OnDone) -> Result<(), LogError>,
+) -> io::Result<()> {
     let (done, wait) = oneshot::channel();
     start(Box::new(move |result| {
         let _ = done.send(result);
@@ -116,7 +118,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I::IntoIter: OptionalSend,
     {
         let entries = entries.into_iter().map(codec::to_log).collect::<io::Result<Vec<_>>>()?;
-        self.log.append(entries, Box::new(move |result| callback.io_completed(result.map_err(to_io)))).map_err(to_io)
+        self.log
+            .append(entries, Box::new(move |result| callback.io_completed(result.map_err(to_io))))
+            .map_err(to_io)
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {

@@ -6,6 +6,7 @@ mod incoming;
 mod leadership;
 mod log_store;
 mod network;
+mod replay;
 mod snapshot;
 mod start;
 #[cfg(test)]
@@ -13,9 +14,10 @@ mod storage_suite;
 mod state_machine;
 mod types;
 
-pub(crate) use handle::{Proposal, ProposalOutcome, RaftHandle};
+pub(crate) use handle::{Proposal, ProposalOutcome, RaftError, RaftHandle};
 pub(crate) use incoming::RaftSession;
 pub(crate) use leadership::Leadership;
+pub(crate) use replay::{Remembered, replay};
 pub(crate) use snapshot::{Offering, SnapshotAnswer, SnapshotOffer};
 pub(crate) use start::{RaftParts, start};
 

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
+use openraft::OptionalSend;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use openraft::OptionalSend;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +73,12 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Link;
 
     async fn new_client(&mut self, target: u64, node: &Peer) -> Link {
-        Link { peers: Arc::clone(&self.peers), offering: self.offering.clone(), target, address: node.address.clone() }
+        Link {
+            peers: Arc::clone(&self.peers),
+            offering: self.offering.clone(),
+            target,
+            address: node.address.clone(),
+        }
     }
 }
 
@@ -83,14 +88,22 @@ impl Link {
     }
 
     async fn connection(&self) -> Rpc<Connection> {
-        self.peers.connect(&self.address(), Lane::Raft, Some(self.target)).await.map_err(|error| unreachable(&error))
+        self.peers
+            .connect(&self.address(), Lane::Raft, Some(self.target))
+            .await
+            .map_err(|error| unreachable(&error))
     }
 
     async fn call(&self, message: &RaftMessage, option: &RPCOption) -> Rpc<RaftAnswer> {
         let bytes = encode(message)?;
         let exchange = async {
             let connection = self.connection().await?;
-            connection.start(bytes).await.map_err(|error| unreachable(&error))?.await.map_err(|error| unreachable(&error))
+            connection
+                .start(bytes)
+                .await
+                .map_err(|error| unreachable(&error))?
+                .await
+                .map_err(|error| unreachable(&error))
         };
         match tokio::time::timeout(option.hard_ttl(), exchange).await {
             Ok(answer) => decode(&answer?),
@@ -144,14 +157,22 @@ impl RaftNetworkV2<TypeConfig> for Link {
         })
     }
 
-    async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Rpc<VoteResponse<TypeConfig>> {
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<VoteResponse<TypeConfig>> {
         match self.call(&RaftMessage::Vote(rpc), &option).await? {
             RaftAnswer::Vote(answer) => Ok(answer),
             _ => Err(unexpected()),
         }
     }
 
-    async fn pre_vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> Rpc<VoteResponse<TypeConfig>> {
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<VoteResponse<TypeConfig>> {
         match self.call(&RaftMessage::PreVote(rpc), &option).await? {
             RaftAnswer::Vote(answer) => Ok(answer),
             _ => Err(unexpected()),
@@ -165,7 +186,13 @@ impl RaftNetworkV2<TypeConfig> for Link {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let offered = snapshot::offer(Arc::clone(&self.peers), self.offering.clone(), (self.target, self.address()), vote, snapshot);
+        let offered = snapshot::offer(
+            Arc::clone(&self.peers),
+            self.offering.clone(),
+            (self.target, self.address()),
+            vote,
+            snapshot,
+        );
         tokio::select! {
             // Both arms may be dropped: an offer that is dropped lets go of the held view.
             answer = offered => answer,
@@ -214,7 +241,9 @@ async fn append(
 }
 
 fn encode(message: &RaftMessage) -> Rpc<Bytes> {
-    codec::encode(&(GROUP, message)).map(Bytes::from).map_err(|error| RPCError::Network(NetworkError::new(&error)))
+    codec::encode(&(GROUP, message))
+        .map(Bytes::from)
+        .map_err(|error| RPCError::Network(NetworkError::new(&error)))
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Rpc<T> {

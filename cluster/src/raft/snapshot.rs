@@ -128,7 +128,8 @@ impl RaftHandle {
             meta: SnapshotMeta { last_log_id: offer.last_log_id, last_membership: offer.last_membership },
             snapshot: SnapshotData::Received(Box::new(staging)),
         };
-        let response = self.raft.install_full_snapshot(offer.vote, snapshot).await.map_err(|error| error.to_string())?;
+        let response =
+            self.raft.install_full_snapshot(offer.vote, snapshot).await.map_err(|error| error.to_string())?;
         Ok(response.vote)
     }
 }

@@ -26,11 +26,13 @@ pub(crate) struct RaftParts {
     pub(crate) offering: Offering,
     pub(crate) applied: watch::Sender<u64>,
     pub(crate) leadership: watch::Sender<Leadership>,
+    /// Whether this node starts elections; see [`RaftHandle::campaigns`].
+    pub(crate) campaigns: bool,
 }
 
 /// Starts Raft and the task that watches who leads; the second value is that task, for its owner to run.
 pub(crate) async fn start(parts: RaftParts) -> Result<(RaftHandle, impl Future<Output = ()> + Send), RaftError> {
-    let config = openraft_config(&parts.config).map_err(|error| RaftError::Failed(error.to_string()))?;
+    let config = openraft_config(&parts.config, parts.campaigns).map_err(|error| RaftError::Failed(error.to_string()))?;
     let raft = Raft::new(
         parts.node,
         Arc::new(config),
@@ -44,7 +46,7 @@ pub(crate) async fn start(parts: RaftParts) -> Result<(RaftHandle, impl Future<O
     Ok((RaftHandle { raft }, watch))
 }
 
-fn openraft_config(config: &NodeConfig) -> Result<Config, openraft::ConfigError> {
+fn openraft_config(config: &NodeConfig, campaigns: bool) -> Result<Config, openraft::ConfigError> {
     Config {
         cluster_name: config.cluster_name.clone(),
         heartbeat_interval: config.heartbeat_ms,
@@ -57,6 +59,13 @@ fn openraft_config(config: &NodeConfig) -> Result<Config, openraft::ConfigError>
         // A snapshot is a copy of all tables; it is as long as it is, and its progress is watched by the copy itself.
         install_snapshot_timeout: 3_600_000,
         enable_pre_vote: Some(true),
+        // A leader's entries reach its followers before they are in its own log. One that was killed in between must
+        // not go on in its term: it would give other entries positions that its followers have filled already.
+        enable_leader_restore: Some(false),
+        enable_elect: campaigns,
+        // A follower that has less than it had acknowledged is no reason for its leader to stop. The rule of machine
+        // crashes (`engine::suspect`) sees to it that such a follower is not counted on.
+        allow_log_reversion: Some(true),
         ..Config::default()
     }
     .validate()

@@ -63,7 +63,7 @@ impl StateMachine {
     }
 }
 
-fn apply_entry(writer: &mut tabularaft_store::Applier, entry: Entry) -> Result<Applied, StoreError> {
+pub(super) fn apply_entry(writer: &mut tabularaft_store::Applier, entry: Entry) -> Result<Applied, StoreError> {
     let at = position(&entry.log_id);
     match entry.payload {
         EntryPayload::Normal(payload) => Ok(match writer.apply(at, &payload.0)? {

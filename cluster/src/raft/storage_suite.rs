@@ -24,7 +24,8 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, tempfile::TempDir> for OnD
     async fn build(&self) -> Result<(tempfile::TempDir, LogStore, StateMachine), StorageError> {
         let dir = tempfile::tempdir().unwrap();
         let (log, _) = RaftLog::open(&dir.path().join("log"), LogOptions::default()).unwrap();
-        let store = Store::open(StoreOptions::new(NodeName::new("n@h").unwrap()).with_dir(dir.path())).unwrap();
+        let store =
+            Store::open(StoreOptions::new(NodeName::new("n@h").unwrap()).with_dir(dir.path())).unwrap();
         Ok((dir, LogStore::new(log), StateMachine::new(store, watch::channel(0).0)))
     }
 }

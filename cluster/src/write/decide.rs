@@ -39,7 +39,8 @@ impl Decider<'_> {
         for guard in &request.guards {
             self.check(guard)?;
         }
-        let mut staged = Staged { owner, effects: Vec::new(), rows: Vec::new(), next_version: *self.next_version };
+        let mut staged =
+            Staged { owner, effects: Vec::new(), rows: Vec::new(), next_version: *self.next_version };
         let mut results = Vec::with_capacity(request.ops.len());
         for op in &request.ops {
             results.push(self.operate(&mut staged, op)?);
@@ -71,7 +72,9 @@ impl Decider<'_> {
                 self.put(staged, copy, key, value)
             }
             Op::Delete { table, key } => self.delete(staged, self.table(*table)?, key),
-            Op::DeleteObject { table, key, value } => self.delete_object(staged, self.table(*table)?, key, value),
+            Op::DeleteObject { table, key, value } => {
+                self.delete_object(staged, self.table(*table)?, key, value)
+            }
             Op::Add { table, key, field, delta, otherwise } => {
                 self.add(staged, self.table(*table)?, key, *field, *delta, otherwise.as_ref())
             }
@@ -98,7 +101,13 @@ impl Decider<'_> {
         }
     }
 
-    fn put(&self, staged: &mut Staged, copy: &TableView, key: &Bytes, value: &Bytes) -> Result<OpResult, Rejection> {
+    fn put(
+        &self,
+        staged: &mut Staged,
+        copy: &TableView,
+        key: &Bytes,
+        value: &Bytes,
+    ) -> Result<OpResult, Rejection> {
         self.check_size(copy, key, value)?;
         let (key, value) = match copy.def().kind {
             TableKind::Bag => (bag_key(key, value), Bytes::new()),
@@ -170,7 +179,8 @@ impl Decider<'_> {
         let Some(record) = current.as_ref().or(otherwise) else {
             return Err(Rejection::NoSuchRecord { table: name(copy) });
         };
-        let (record, result) = added(copy.def(), record, field, delta).map_err(|why| not_applicable(copy, &why))?;
+        let (record, result) =
+            added(copy.def(), record, field, delta).map_err(|why| not_applicable(copy, &why))?;
         self.check_size(copy, key, &record)?;
         staged.put(copy, key.clone(), record);
         Ok(result)
@@ -189,7 +199,10 @@ impl Decider<'_> {
 
     fn member(&self, staged: &mut Staged, change: &MemberChange) -> Result<OpResult, Rejection> {
         // The index only dates the change, so any will do for the check.
-        self.view.system().apply(change, LogIndex(0)).map_err(|error| Rejection::Member(error.to_string()))?;
+        self.view
+            .system()
+            .apply(change, LogIndex(0))
+            .map_err(|error| Rejection::Member(error.to_string()))?;
         staged.effects.push(Effect::Member(change.clone()));
         Ok(OpResult::Done)
     }
@@ -200,13 +213,21 @@ impl Decider<'_> {
             return Err(Rejection::TableLoading { table: name(copy) });
         }
         if copy.def().options.local_content != self.local {
-            return Err(not_applicable(copy, "a request writes to replicated tables or to tables with local content, not to both"));
+            return Err(not_applicable(
+                copy,
+                "a request writes to replicated tables or to tables with local content, not to both",
+            ));
         }
         Ok(copy)
     }
 
     /// The record as this request left it, or else as everything decided before left it.
-    fn current(&self, staged: &Staged, copy: &TableView, key: &Bytes) -> Result<Option<PendingRow>, Rejection> {
+    fn current(
+        &self,
+        staged: &Staged,
+        copy: &TableView,
+        key: &Bytes,
+    ) -> Result<Option<PendingRow>, Rejection> {
         match staged.row(copy.id(), key) {
             Some(row) => Ok(row.clone()),
             None => self.settled(copy, key),
@@ -222,14 +243,23 @@ impl Decider<'_> {
     }
 
     /// The storage keys and versions of all records of a bag under `key`.
-    fn bag_keys(&self, staged: &Staged, copy: &TableView, key: &Bytes) -> Result<Vec<(Bytes, u64)>, Rejection> {
+    fn bag_keys(
+        &self,
+        staged: &Staged,
+        copy: &TableView,
+        key: &Bytes,
+    ) -> Result<Vec<(Bytes, u64)>, Rejection> {
         let mut keys = std::collections::BTreeMap::new();
         for found in copy.prefix(key) {
             let stored = found.map_err(|error| not_applicable(copy, &error.to_string()))?;
             keys.insert(Bytes::copy_from_slice(stored.key()), stored.version());
         }
         let pending = self.overlay.prefix(copy.id(), key).map(|(key, pending)| (key, &pending.row));
-        let own = staged.rows.iter().filter(|(t, k, _)| *t == copy.id() && k.starts_with(key)).map(|(_, k, row)| (k, row));
+        let own = staged
+            .rows
+            .iter()
+            .filter(|(t, k, _)| *t == copy.id() && k.starts_with(key))
+            .map(|(_, k, row)| (k, row));
         for (key, row) in pending.chain(own) {
             match row {
                 Some(row) => keys.insert(key.clone(), row.version),

@@ -38,7 +38,11 @@ impl Overlay {
     }
 
     /// The changed records of `table` whose keys start with `prefix`, in key order.
-    pub(crate) fn prefix<'a>(&'a self, table: TableId, prefix: &'a Bytes) -> impl Iterator<Item = (&'a Bytes, &'a Pending)> {
+    pub(crate) fn prefix<'a>(
+        &'a self,
+        table: TableId,
+        prefix: &'a Bytes,
+    ) -> impl Iterator<Item = (&'a Bytes, &'a Pending)> {
         self.rows
             .range((Bound::Included((table, prefix.clone())), Bound::Unbounded))
             .take_while(move |((t, key), _)| *t == table && key.starts_with(prefix))
@@ -92,7 +96,8 @@ mod tests {
         overlay.set(1, TableId(1), Bytes::from_static(b"ab"), row(1));
         overlay.set(1, TableId(1), Bytes::from_static(b"b"), row(2));
         overlay.set(1, TableId(2), Bytes::from_static(b"ac"), row(3));
-        let found: Vec<_> = overlay.prefix(TableId(1), &Bytes::from_static(b"a")).map(|(key, _)| key.clone()).collect();
+        let found: Vec<_> =
+            overlay.prefix(TableId(1), &Bytes::from_static(b"a")).map(|(key, _)| key.clone()).collect();
         assert_eq!(found, vec![Bytes::from_static(b"ab")]);
     }
 }

@@ -158,7 +158,8 @@ impl Task {
     }
 
     fn send_what_may_travel(&mut self) {
-        while self.travelling.len() < BATCHES_IN_FLIGHT && self.hold_until.is_none() && !self.queue.is_empty() {
+        while self.travelling.len() < BATCHES_IN_FLIGHT && self.hold_until.is_none() && !self.queue.is_empty()
+        {
             let leadership = self.parts.leadership.borrow_and_update().clone();
             let requests = self.next_batch();
             if requests.is_empty() {

@@ -26,7 +26,10 @@ impl Request {
     /// Exclusive requests change what other decisions rest on, so they are decided with nothing else in flight.
     pub(crate) fn is_exclusive(&self) -> bool {
         let exclusive = |op: &Op| {
-            matches!(op, Op::Clear { .. } | Op::Restart { .. } | Op::Schema(_) | Op::Member(_) | Op::Barrier { .. })
+            matches!(
+                op,
+                Op::Clear { .. } | Op::Restart { .. } | Op::Schema(_) | Op::Member(_) | Op::Barrier { .. }
+            )
         };
         self.ops.iter().any(exclusive)
     }
@@ -48,23 +51,50 @@ pub(crate) enum Guard {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Op {
     /// Inserts or replaces; in a bag adds the record unless it is there.
-    Put { table: TableId, key: Bytes, value: Bytes },
+    Put {
+        table: TableId,
+        key: Bytes,
+        value: Bytes,
+    },
     /// Inserts, rejected if the key is taken.
-    InsertNew { table: TableId, key: Bytes, value: Bytes },
+    InsertNew {
+        table: TableId,
+        key: Bytes,
+        value: Bytes,
+    },
     /// Deletes the record, or in a bag all records, under the key.
-    Delete { table: TableId, key: Bytes },
+    Delete {
+        table: TableId,
+        key: Bytes,
+    },
     /// Deletes exactly this record.
-    DeleteObject { table: TableId, key: Bytes, value: Bytes },
+    DeleteObject {
+        table: TableId,
+        key: Bytes,
+        value: Bytes,
+    },
     /// Adds to a numeric field; `otherwise` is the record to start from if there is none.
-    Add { table: TableId, key: Bytes, field: u32, delta: Delta, otherwise: Option<Bytes> },
+    Add {
+        table: TableId,
+        key: Bytes,
+        field: u32,
+        delta: Delta,
+        otherwise: Option<Bytes>,
+    },
     /// Deletes every record of the table.
-    Clear { table: TableId },
+    Clear {
+        table: TableId,
+    },
     /// Declares that no live copy of a ram table is left: it starts again, empty, on every node.
-    Restart { table: TableId },
+    Restart {
+        table: TableId,
+    },
     Schema(SchemaChange),
     Member(MemberChange),
     /// Marks an index at which every node captures a view.
-    Barrier { token: u64 },
+    Barrier {
+        token: u64,
+    },
 }
 
 impl Op {
@@ -83,9 +113,9 @@ impl Op {
 
     fn bytes(&self) -> usize {
         match self {
-            Op::Put { key, value, .. } | Op::InsertNew { key, value, .. } | Op::DeleteObject { key, value, .. } => {
-                key.len() + value.len()
-            }
+            Op::Put { key, value, .. }
+            | Op::InsertNew { key, value, .. }
+            | Op::DeleteObject { key, value, .. } => key.len() + value.len(),
             Op::Delete { key, .. } => key.len(),
             Op::Add { key, otherwise, .. } => key.len() + otherwise.as_ref().map_or(0, Bytes::len),
             _ => 256,
@@ -146,7 +176,9 @@ pub enum Rejection {
         table: String,
     },
     /// The record is over the limit.
-    #[error("table {table}: the record has {bytes} bytes, the limit is {limit}; raise record_bytes_max or split the record")]
+    #[error(
+        "table {table}: the record has {bytes} bytes, the limit is {limit}; raise record_bytes_max or split the record"
+    )]
     RecordTooLarge {
         /// The table's name.
         table: String,

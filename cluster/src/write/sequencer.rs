@@ -175,7 +175,9 @@ impl Sequencer {
         request: Request,
     ) -> PendingOutcome {
         match self.store.outcome(&id) {
-            Seen::Done { index, results } => return PendingOutcome::Final(RequestOutcome::Committed { index, results }),
+            Seen::Done { index, results } => {
+                return PendingOutcome::Final(RequestOutcome::Committed { index, results });
+            }
             Seen::Forgotten => return PendingOutcome::Final(RequestOutcome::Forgotten),
             Seen::No => {}
         }
@@ -259,7 +261,11 @@ impl Sequencer {
         tokio::spawn(async move {
             let leads = raft.read_index().await.is_ok();
             for pending in replies {
-                let answer = if leads { pending.answer(LogIndex(0)) } else { WriteAnswer::Retry { leader: leader.clone() } };
+                let answer = if leads {
+                    pending.answer(LogIndex(0))
+                } else {
+                    WriteAnswer::Retry { leader: leader.clone() }
+                };
                 let _ = pending.reply.send(answer);
             }
         });
