@@ -1,4 +1,5 @@
 //! Leaders that die or are cut off while others write.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::time::{Duration, Instant};
 

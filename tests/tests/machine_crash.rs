@@ -2,6 +2,7 @@
 //!
 //! Entries of ram tables are acknowledged before they are synced. A machine that crashed may have forgotten some, and
 //! so may not vote as if nothing had happened.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! Nodes that stop and start again, one or all of them.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::time::{Duration, Instant};
 

@@ -105,20 +105,18 @@ impl OpenedCopy {
             bytes_total: table.bytes,
         };
         tell(progress.clone());
-        let mut cursor = None;
-        loop {
-            let (chunk, next) = self.chunk(table.id, cursor.take()).await?;
+        let mut arrived = Some(self.chunk(table.id, None).await?);
+        while let Some((chunk, next)) = arrived {
             progress.bytes += chunk.len() as u64;
-            (builder, progress.records) = blocking(move || {
+            let take = blocking(move || {
                 let records = builder.push(&chunk)?.records;
                 Ok((builder, records))
-            })
-            .await?;
+            });
+            // The source reads the next chunk while this one is taken.
+            let (taken, following) = tokio::join!(take, self.chunk_after(table.id, next));
+            (builder, progress.records) = taken?;
+            arrived = following?;
             tell(progress.clone());
-            match next {
-                Some(next) => cursor = Some(next),
-                None => break,
-            }
         }
         let digest = self.digest(table.id).await?;
         blocking(move || builder.finish(digest)).await
@@ -150,6 +148,18 @@ impl OpenedCopy {
         match self::call(&self.peers, &self.address, &call, CHUNK_TIMEOUT).await? {
             BulkAnswer::Chunk { chunk, next } => Ok((chunk, next)),
             other => Err(unexpected(&self.address, other)),
+        }
+    }
+
+    /// The chunk at the cursor, unless the one before was the last.
+    async fn chunk_after(
+        &self,
+        table: TableId,
+        cursor: Option<Bytes>,
+    ) -> Result<Option<(Bytes, Option<Bytes>)>, CopyError> {
+        match cursor {
+            Some(cursor) => self.chunk(table, Some(cursor)).await.map(Some),
+            None => Ok(None),
         }
     }
 

@@ -67,8 +67,11 @@ pub(crate) async fn finish(engine: &Arc<Engine>, node: NodeId, voter: bool) -> A
         return Answer::Failed(format!("node id {node} was not admitted, or was removed meanwhile"));
     };
     drop(view);
-    if let Err(error) = raft.add_learner(node, member.name, member.address).await {
-        return refusal(engine, error, "");
+    let added = raft.add_learner(node, member.name.clone(), member.address);
+    match door::until(door::now() + door::ms(CATCH_UP_MS), added).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => return refusal(engine, error, ""),
+        None => return Answer::Failed(format!("{} did not catch up with the log in time", member.name)),
     }
     let voters = raft.membership().voters.len();
     if voter && voters < engine.config.voters_max as usize
