@@ -47,6 +47,11 @@ impl<T: Clone> HeldViews<T> {
         Some(view.view.clone())
     }
 
+    /// Lets go of all, because the store that they are of is stopped.
+    pub(crate) fn close_all(&self) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     pub(crate) fn close(&self, token: u64) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&token);
     }

@@ -206,6 +206,7 @@ impl NodeInner {
             }
             None => Weak::new(),
         };
+        self.admin.scans.close_all();
         self.disconnect_all();
         let closed_by = door::now() + FILES_CLOSE_TIMEOUT;
         while store.strong_count() > 0 && door::now() < closed_by {

@@ -1,5 +1,6 @@
 //! Administration: the protocol between `store-admin` and a node, its client, and the documents it reads.
 
+mod answers;
 mod client;
 mod copies;
 mod document;

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use tabularaft_schema::{Key, TableDef};
 use tabularaft_store::{StoreError, StoredRecord, TableView, View};
 
+use super::answers::{engine, no_table, same_table, written};
 use super::protocol::{
     AdminReply, BATCH_RECORDS_MAX, Cursor, PAGE_BYTES_MAX, PAGE_RECORDS_MAX, Page, ReadMode, ScanRequest,
     TableRef,
 };
-use super::server::{engine, no_table, same_table, written};
 use super::{AdminError, RecordFilter};
 use crate::door;
 use crate::engine::Engine;

@@ -4,29 +4,29 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tabularaft_schema::{NodeName, SchemaChange, TableName};
-use tabularaft_store::OpResult;
 
+use super::answers::{engine, no_table, written};
 use super::operations::Operations;
-use super::protocol::{AdminReply, AdminRequest, OnLocalData, Outcome, TableRef};
+use super::protocol::{AdminReply, AdminRequest, OnLocalData, Outcome};
 use super::records::HeldScan;
 use super::{AdminError, copies, records, status, verify};
 use crate::door;
-use crate::engine::Engine;
-use crate::error::{JoinError, LeaveError, ReadError, TableError, WriteError};
 use crate::held_views::HeldViews;
 use crate::inner::NodeInner;
 use crate::join::{self, LocalData};
 use crate::lifecycle::{Lifecycle, Reason};
 use crate::node::Joined;
-use crate::write::{Committed, Op};
+use crate::write::Op;
 
+/// How long a request waits for the next life of a node that is between two.
+const BETWEEN_LIVES_MS: u64 = 3_000;
 /// Scans that may be paged through at once.
 const SCANS_MAX: usize = 64;
 
 /// What a node keeps for its operators.
 pub(crate) struct AdminState {
     pub(super) operations: Operations,
-    pub(super) scans: HeldViews<Arc<HeldScan>>,
+    pub(crate) scans: HeldViews<Arc<HeldScan>>,
 }
 
 impl Default for AdminState {
@@ -47,6 +47,12 @@ pub(crate) async fn serve(node: &Arc<NodeInner>, request: &[u8]) -> Bytes {
 }
 
 async fn answer(node: &Arc<NodeInner>, request: AdminRequest) -> Answer {
+    if !matches!(request, AdminRequest::Progress { .. }) {
+        let deadline = door::now() + door::ms(BETWEEN_LIVES_MS);
+        while node.engine().is_none() && door::now() < deadline {
+            door::sleep(door::ms(10)).await;
+        }
+    }
     match request {
         AdminRequest::Status => status::cluster(node).await.map(AdminReply::Status),
         AdminRequest::Join { peer, on_local_data } => Ok(start_join(node, peer, on_local_data)),
@@ -178,104 +184,4 @@ async fn clear(node: &Arc<NodeInner>, table: &TableName) -> Answer {
     let id = id.ok_or_else(|| no_table(table))?;
     let committed = node.write_op(Op::Clear { table: id }, door::now() + node.config.write_timeout()).await?;
     Ok(written(&committed))
-}
-
-/// How many records a committed request touched.
-pub(super) fn written(committed: &Committed) -> AdminReply {
-    let count = |result: &OpResult| match result {
-        OpResult::Count(count) => *count,
-        OpResult::Version(_) => 1,
-        _ => 0,
-    };
-    AdminReply::Written { records: committed.results.iter().map(count).sum(), log_index: committed.index.0 }
-}
-
-pub(super) fn engine(node: &NodeInner) -> Result<Arc<Engine>, AdminError> {
-    node.engine().ok_or_else(|| AdminError::not_ready("this node is between two lives; try again"))
-}
-
-pub(super) fn no_table(table: &TableName) -> AdminError {
-    AdminError::not_found(format!("there is no table {table}; `store-admin table list` lists them"))
-}
-
-/// The table of a reference, if it is still the same one.
-pub(super) fn same_table(
-    engine: &Engine,
-    table: &TableRef,
-) -> Result<Arc<tabularaft_schema::Table>, AdminError> {
-    let view = engine.store.view();
-    view.schema().table_by_id(table.id).cloned().ok_or_else(|| no_table(&table.name))
-}
-
-impl From<WriteError> for AdminError {
-    fn from(error: WriteError) -> Self {
-        let message = error.to_string();
-        match error {
-            WriteError::Unknown => AdminError::unknown(message),
-            WriteError::NoLeader | WriteError::Overloaded { .. } | WriteError::Stopped => {
-                AdminError::not_ready(message)
-            }
-            WriteError::NoSuchTable(_) => AdminError::not_found(message),
-            WriteError::Record(_) => AdminError::invalid(message),
-            _ => AdminError::refused(message),
-        }
-    }
-}
-
-impl From<ReadError> for AdminError {
-    fn from(error: ReadError) -> Self {
-        let message = error.to_string();
-        match error {
-            ReadError::NoSuchTable(_) => AdminError::not_found(message),
-            ReadError::NoCopy(_) => AdminError::refused(message),
-            ReadError::Loading(_) | ReadError::NoLeader | ReadError::Behind { .. } | ReadError::Stopped => {
-                AdminError::not_ready(message)
-            }
-            _ => AdminError::internal(message),
-        }
-    }
-}
-
-impl From<TableError> for AdminError {
-    fn from(error: TableError) -> Self {
-        match error {
-            TableError::Write(error) => error.into(),
-            other => AdminError::refused(other.to_string()),
-        }
-    }
-}
-
-impl From<JoinError> for AdminError {
-    fn from(error: JoinError) -> Self {
-        match &error {
-            JoinError::NotReady(_) | JoinError::NodeDown { .. } => {
-                AdminError::not_ready(with_sources(&error))
-            }
-            _ => AdminError::refused(with_sources(&error)),
-        }
-    }
-}
-
-impl From<LeaveError> for AdminError {
-    fn from(error: LeaveError) -> Self {
-        match &error {
-            LeaveError::NoSuchMember(_) => AdminError::not_found(error.to_string()),
-            LeaveError::NotDone(_) => AdminError::unknown(error.to_string()),
-            _ => AdminError::refused(error.to_string()),
-        }
-    }
-}
-
-/// The whole chain of causes in one line, each said once.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !line.contains(&cause_text) {
-            line = format!("{line}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    line
 }

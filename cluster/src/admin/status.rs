@@ -7,11 +7,11 @@ use tabularaft_schema::{NodeId, NodeName, TableName};
 use tabularaft_store::{Member, SystemState};
 
 use super::AdminError;
+use super::answers::{engine, no_table};
 use super::document::{
     ClusterStatus, CopyState, CopyStatus, NodeRole, NodeState, NodeStatus, NotReadyStatus, TableInfo,
     TableSummary,
 };
-use super::server::{engine, no_table};
 use crate::calls;
 use crate::door;
 use crate::engine::Engine;

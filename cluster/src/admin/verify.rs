@@ -6,8 +6,8 @@ use tabularaft_schema::{CopyMode, NodeId, NodeName, TableId};
 use tabularaft_store::TableDigest;
 
 use super::AdminError;
+use super::answers::engine;
 use super::document::{CopyDigest, TableVerdict, VerifyReport};
-use super::server::engine;
 use crate::door;
 use crate::engine::Engine;
 use crate::inner::NodeInner;
