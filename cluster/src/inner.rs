@@ -22,8 +22,10 @@ use crate::join::{self, LocalData};
 use crate::lifecycle::{Lifecycle, LifecycleHub, Reason};
 use crate::peers::{FEATURE_LEVEL, Introduction, Peers};
 use crate::raft::RaftSession;
+use crate::transport::{
+    Admission, Hello, Lane, Listener, Peer, PeerIdentity, Refusal, Role, Service, Session, TransportConfig,
+};
 use crate::write::Op;
-use crate::transport::{Admission, Hello, Lane, Listener, Peer, PeerIdentity, Refusal, Role, Service, Session, TransportConfig};
 
 /// How long a stopped engine's files may stay open for those who still read from them.
 const FILES_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -60,7 +62,9 @@ impl NodeInner {
     /// Listens first, so that a port in use is known before anything on disc is touched.
     pub(crate) async fn listen(listen: &str, parts: NodeParts) -> Result<Arc<Self>, StartError> {
         let door = Arc::new(Doorkeeper::default());
-        let listener = Listener::bind(listen, parts.transport.clone(), Arc::clone(&door) as _, Arc::clone(&door) as _).await?;
+        let listener =
+            Listener::bind(listen, parts.transport.clone(), Arc::clone(&door) as _, Arc::clone(&door) as _)
+                .await?;
         let listen_address = listener.local_addr();
         let advertise = parts.advertise.unwrap_or_else(|| listen_address.to_string());
         let inner = Arc::new(Self {
@@ -92,10 +96,24 @@ impl NodeInner {
 
     /// Makes an engine of a life that was begun, without starting Raft.
     pub(crate) fn open_engine(&self, opened: Opened) -> Arc<Engine> {
-        let life = Life { name: self.name.clone(), incarnation: opened.incarnation, advertise: self.advertise.clone() };
+        let life = Life {
+            name: self.name.clone(),
+            incarnation: opened.incarnation,
+            advertise: self.advertise.clone(),
+        };
         let cluster_id = self.home.identity().map(|identity| identity.cluster_id);
-        let peers = Peers::new(self.transport.clone(), self.introduction(opened.incarnation, cluster_id), Some(Arc::clone(&opened.store)));
-        Engine::open(EngineParts { life, config: self.config.clone(), store: opened.store, log: opened.log, peers: Arc::new(peers) })
+        let peers = Peers::new(
+            self.transport.clone(),
+            self.introduction(opened.incarnation, cluster_id),
+            Some(Arc::clone(&opened.store)),
+        );
+        Engine::open(EngineParts {
+            life,
+            config: self.config.clone(),
+            store: opened.store,
+            log: opened.log,
+            peers: Arc::new(peers),
+        })
     }
 
     pub(crate) fn introduction(&self, incarnation: Incarnation, cluster_id: Option<u128>) -> Introduction {
@@ -129,12 +147,17 @@ impl NodeInner {
         }
         self.set_engine(Some(Arc::clone(&engine)));
         if let Some(removal) = removal {
-            tracing::warn!(reason = removal.reason, "this node was removed from its cluster and takes no part in it");
+            tracing::warn!(
+                reason = removal.reason,
+                "this node was removed from its cluster and takes no part in it"
+            );
             return Ok(engine);
         }
         if machine_crashed {
             engine.suspect_since_start();
-            tracing::warn!("this machine crashed: acknowledged ram entries may be forgotten, so this node does not vote yet");
+            tracing::warn!(
+                "this machine crashed: acknowledged ram entries may be forgotten, so this node does not vote yet"
+            );
             engine.spawn(suspect::resolve(Arc::downgrade(self), Arc::downgrade(&engine)));
         } else {
             engine.take_part().await?;
@@ -163,7 +186,12 @@ impl NodeInner {
     /// Goes on with a diskless engine that was set aside.
     pub(crate) async fn revive(self: &Arc<Self>, former: &Engine) -> Result<(), StartError> {
         let incarnation = Incarnation { life: former.life.incarnation.life + 1, ..former.life.incarnation };
-        let opened = Opened { store: Arc::clone(&former.store), log: former.log.clone(), incarnation, machine_crashed: false };
+        let opened = Opened {
+            store: Arc::clone(&former.store),
+            log: former.log.clone(),
+            incarnation,
+            machine_crashed: false,
+        };
         let engine = self.open_engine(opened);
         self.set_engine(Some(Arc::clone(&engine)));
         engine.take_part().await
@@ -174,12 +202,19 @@ impl NodeInner {
         let cluster_id = door::random_u128();
         self.home.settle(cluster_id, FIRST_NODE, &self.advertise)?;
         let engine = self.start_engine().await?;
-        let failed = |error: &dyn std::fmt::Display| StartError::Raft(format!("founding a cluster failed: {error}"));
+        let failed =
+            |error: &dyn std::fmt::Display| StartError::Raft(format!("founding a cluster failed: {error}"));
         let Some(raft) = engine.raft() else { return Err(failed(&"raft did not start")) };
-        raft.found(FIRST_NODE, self.name.clone(), self.advertise.clone()).await.map_err(|error| failed(&error))?;
+        raft.found(FIRST_NODE, self.name.clone(), self.advertise.clone())
+            .await
+            .map_err(|error| failed(&error))?;
         let founding = [
             MemberChange::Found { cluster_id, cluster_name: self.config.cluster_name.clone() },
-            MemberChange::Admit { node: FIRST_NODE, name: self.name.clone(), address: self.advertise.clone() },
+            MemberChange::Admit {
+                node: FIRST_NODE,
+                name: self.name.clone(),
+                address: self.advertise.clone(),
+            },
         ];
         for change in founding {
             let deadline = door::now() + self.config.write_timeout();
@@ -206,7 +241,7 @@ impl NodeInner {
             }
             None => Weak::new(),
         };
-        self.admin.scans.close_all();
+        self.admin.let_go_of_views();
         self.disconnect_all();
         let closed_by = door::now() + FILES_CLOSE_TIMEOUT;
         while store.strong_count() > 0 && door::now() < closed_by {
@@ -255,7 +290,11 @@ impl NodeInner {
         let _cycle = self.cycle.lock().await;
         if self.engine().is_some() {
             if let Err(failed) = self.hub.prepare(Reason::Shutdown).await {
-                tracing::warn!(hook = failed.hook, why = failed.why, "a prepare hook objects to the shutdown, which goes on");
+                tracing::warn!(
+                    hook = failed.hook,
+                    why = failed.why,
+                    "a prepare hook objects to the shutdown, which goes on"
+                );
             }
             self.stop_engine().await;
         }
@@ -298,7 +337,10 @@ impl Admission for Doorkeeper {
             return Ok(());
         }
         if hello.cluster_name != node.config.cluster_name {
-            return Err(Refusal::ClusterName { ours: node.config.cluster_name.clone(), theirs: hello.cluster_name.clone() });
+            return Err(Refusal::ClusterName {
+                ours: node.config.cluster_name.clone(),
+                theirs: hello.cluster_name.clone(),
+            });
         }
         let Some(engine) = node.engine() else { return Ok(()) };
         let view = engine.store.view();
@@ -325,7 +367,9 @@ impl Service for Doorkeeper {
             move || node.upgrade().and_then(|node| node.engine())
         };
         match peer.lane {
-            Lane::Raft => Box::new(RaftSession::open(move || engine().and_then(|engine| engine.raft().cloned()))),
+            Lane::Raft => {
+                Box::new(RaftSession::open(move || engine().and_then(|engine| engine.raft().cloned())))
+            }
             Lane::Bulk => Box::new(BulkSession::open(engine)),
             Lane::Calls => Box::new(CallsSession::open(node, peer)),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tabularaft::transport::Links;
-use tabularaft::{Joined, JoinError, Node, NodeBuilder, NodeConfig, Record, StartError};
+use tabularaft::{JoinError, Joined, Node, NodeBuilder, NodeConfig, Record, StartError};
 
 use crate::cluster_builder::ClusterBuilder;
 use crate::copies::{Copies, copies_of};
@@ -199,7 +199,9 @@ impl TestCluster {
     /// When one is not ready in time, with its diagnosis.
     pub async fn wait_ready(&self) {
         for node in self.handles() {
-            node.wait_for_tables(&[], PATIENCE).await.unwrap_or_else(|error| panic!("{}: {error}", node.name()));
+            node.wait_for_tables(&[], PATIENCE)
+                .await
+                .unwrap_or_else(|error| panic!("{}: {error}", node.name()));
         }
     }
 
@@ -214,7 +216,8 @@ impl TestCluster {
     }
 
     fn agreed_leader(&self, nodes: &[usize]) -> Result<usize, String> {
-        let ids: Vec<_> = nodes.iter().map(|at| self[*at].node().incarnation().map(|life| life.node)).collect();
+        let ids: Vec<_> =
+            nodes.iter().map(|at| self[*at].node().incarnation().map(|life| life.node)).collect();
         let leaders: Vec<_> = nodes.iter().map(|at| self[*at].node().leader()).collect();
         let leading = nodes.iter().find(|at| self[**at].node().is_leader()).copied();
         let leader = leading.and_then(|at| self[at].node().incarnation()).map(|life| life.node);
@@ -249,7 +252,11 @@ impl TestCluster {
     pub async fn wait_applied(&self, index: u64, within: Duration) {
         wait_for("all nodes have applied an index", within, || {
             let applied: Vec<u64> = self.handles().iter().map(|node| node.applied().0).collect();
-            if applied.iter().all(|at| *at >= index) { Ok(()) } else { Err(format!("{index}: applied {applied:?}")) }
+            if applied.iter().all(|at| *at >= index) {
+                Ok(())
+            } else {
+                Err(format!("{index}: applied {applied:?}"))
+            }
         })
         .await;
     }

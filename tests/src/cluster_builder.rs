@@ -60,7 +60,12 @@ impl ClusterBuilder {
     /// The cluster without any node yet.
     pub fn idle(self) -> TestCluster {
         log_output::show();
-        TestCluster::new(Options { links: Links::new(), config: self.config, diskless: self.diskless, adapt: self.adapt })
+        TestCluster::new(Options {
+            links: Links::new(),
+            config: self.config,
+            diskless: self.diskless,
+            adapt: self.adapt,
+        })
     }
 }
 

@@ -33,7 +33,8 @@ impl Copies {
 pub fn copies_of(node: &Node) -> Result<Copies, String> {
     let view = node.view().ok_or_else(|| format!("{} is between two lives", node.name()))?;
     let tables = view.tables().filter(|copy| !copy.def().options.local_content).map(|copy| {
-        let digest = copy.digest().map_err(|error| format!("{} of {}: {error}", copy.def().name, node.name()))?;
+        let digest =
+            copy.digest().map_err(|error| format!("{} of {}: {error}", copy.def().name, node.name()))?;
         Ok((copy.def().name.to_string(), digest))
     });
     let tables = tables.collect::<Result<_, String>>()?;

@@ -22,7 +22,8 @@ impl ReservedPort {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-        let address = socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("no socket address"))?;
+        let address =
+            socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("no socket address"))?;
         Ok(Self { address, _socket: socket })
     }
 

@@ -143,7 +143,8 @@ impl TestNode {
     /// Kills the process at once: nothing that waits is written, sockets close, the lock of the directory is gone.
     /// Returns up to where its log was synced.
     pub(crate) async fn kill(&mut self) -> Option<SyncedMark> {
-        let Process { node, runtime } = self.process.take().unwrap_or_else(|| panic!("{} is dead already", self.name));
+        let Process { node, runtime } =
+            self.process.take().unwrap_or_else(|| panic!("{} is dead already", self.name));
         let remains = tokio::task::spawn_blocking(move || node.die()).await.expect("dying does not panic");
         end(runtime).await;
         remains.bury();

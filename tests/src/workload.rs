@@ -157,7 +157,11 @@ impl<E: Event, C: Count> Writer<E, C> {
             Ok(Sum::Unsigned(sum)) => {
                 let tally = &mut self.tally;
                 let before = tally.counted..=tally.counted + tally.maybe_counted;
-                assert!(before.contains(&(sum - 1)), "{}: the count is {sum}, it was in {before:?}", tally.writer);
+                assert!(
+                    before.contains(&(sum - 1)),
+                    "{}: the count is {sum}, it was in {before:?}",
+                    tally.writer
+                );
                 tally.counted += 1;
             }
             Ok(other) => panic!("a count of an unsigned field came to {other:?}"),
@@ -217,8 +221,10 @@ impl Tally {
     ///
     /// When an acknowledged write is missing, a refused one is there, or one was counted twice.
     pub fn check<E: Event, C: Count>(&self, node: &Node) {
-        let (events, counts) = (node.table::<E>().expect("the table exists"), node.table::<C>().expect("the table exists"));
-        let there: Vec<u64> = events.get_all(&self.writer).expect("it can be read").iter().map(E::number).collect();
+        let (events, counts) =
+            (node.table::<E>().expect("the table exists"), node.table::<C>().expect("the table exists"));
+        let there: Vec<u64> =
+            events.get_all(&self.writer).expect("it can be read").iter().map(E::number).collect();
         let distinct: BTreeSet<u64> = there.iter().copied().collect();
         let at = node.name();
         assert_eq!(there.len(), distinct.len(), "{} at {at}: a record is there twice", self.writer);
@@ -231,7 +237,11 @@ impl Tally {
         assert!(invented.is_empty(), "{} at {at}: never written: {invented:?}", self.writer);
         let value = counts.get(&self.writer).expect("it can be read").map_or(0, |count| count.value());
         let (least, most) = (self.counted, self.counted + self.maybe_counted);
-        assert!((least..=most).contains(&value), "{} at {at}: counted {value}, not {least} to {most}", self.writer);
+        assert!(
+            (least..=most).contains(&value),
+            "{} at {at}: counted {value}, not {least} to {most}",
+            self.writer
+        );
     }
 }
 

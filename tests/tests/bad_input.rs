@@ -24,7 +24,9 @@ async fn say(address: String, bytes: Vec<u8>) -> Vec<u8> {
         let _ = stream.write_all(&bytes);
         let mut answer = Vec::new();
         match stream.read_to_end(&mut answer) {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("the node neither answers nor hangs up"),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                panic!("the node neither answers nor hangs up")
+            }
             _ => answer,
         }
     });
@@ -165,7 +167,6 @@ async fn a_full_disc_stops_its_node_which_says_so_and_the_others_go_on() {
     let leader = cluster.wait_leader().await;
     let others = [(leader + 1) % 3, (leader + 2) % 3];
     let writers = Writers::start::<DiscEvent, DiscCount>(&cluster, &others);
-    let mut tallies = Vec::new();
     // First a follower's disc, then, with the follower back, the leader's.
     for full in [others[0], leader] {
         writers.wait_for_more(50).await;
@@ -187,7 +188,7 @@ async fn a_full_disc_stops_its_node_which_says_so_and_the_others_go_on() {
         cluster.restart(full).await;
         cluster.wait_ready().await;
     }
-    tallies.extend(writers.stop().await);
+    let tallies = writers.stop().await;
     cluster.wait_equal_copies().await;
     check_all::<DiscEvent, DiscCount>(&cluster, &tallies);
 }
@@ -255,7 +256,10 @@ async fn unknown_tables_and_differing_definitions_are_named_on_every_node() {
         assert!(differs.to_string().contains("word"), "{differs}");
         let refused = node.create_table::<OtherWord>().await.unwrap_err();
         assert!(refused.to_string().contains("word"), "{refused}");
-        assert!(matches!(refused, TableError::Schema(_) | TableError::Write(WriteError::Rejected(_))), "{refused:?}");
+        assert!(
+            matches!(refused, TableError::Schema(_) | TableError::Write(WriteError::Rejected(_))),
+            "{refused:?}"
+        );
     }
 }
 
@@ -268,7 +272,11 @@ async fn a_node_whose_directory_is_gone_starts_as_a_new_node_and_takes_its_old_p
     let Place::Disc(dir) = cluster[2].place() else { panic!("it has a disc") };
     for entry in std::fs::read_dir(dir.path()).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
+        if path.is_dir() {
+            std::fs::remove_dir_all(path).unwrap()
+        } else {
+            std::fs::remove_file(path).unwrap()
+        }
     }
     cluster.start_joining(2, 0).await.unwrap();
     cluster.wait_ready().await;

@@ -31,7 +31,8 @@ async fn nodes_that_join_at_once_all_become_members() {
     cluster.found(third).await.unwrap();
     let (a, b) = tokio::join!(cluster.join(second, 0), cluster.join(third, 0));
     assert!(a.is_ok() && b.is_ok(), "{a:?} {b:?}");
-    eventually("all know all", PATIENCE, || cluster.handles().iter().all(|node| node.members().len() == 3)).await;
+    eventually("all know all", PATIENCE, || cluster.handles().iter().all(|node| node.members().len() == 3))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,13 +66,15 @@ async fn records_are_not_discarded_unasked_and_exported_ones_can_be_read_back() 
     node.table::<DiscWord>().unwrap().insert(&word("mine")).await.unwrap();
     match cluster.join(own, 0).await.unwrap_err() {
         JoinError::WouldDiscardData { tables } => {
-            let tables: Vec<(String, u64)> = tables.into_iter().map(|(name, count)| (name.to_string(), count)).collect();
+            let tables: Vec<(String, u64)> =
+                tables.into_iter().map(|(name, count)| (name.to_string(), count)).collect();
             assert_eq!(tables, [("disc_word".to_owned(), 1)], "an empty table is no data");
         }
         other => panic!("{other}"),
     }
     let peer = cluster[0].address();
-    let joined = cluster[own].run(|node| async move { node.join_with(&peer, LocalData::Export).await }).await.unwrap();
+    let joined =
+        cluster[own].run(|node| async move { node.join_with(&peer, LocalData::Export).await }).await.unwrap();
     let Joined::Joined { exported } = joined else { panic!("{joined:?}") };
     let lines = std::fs::read_to_string(&exported[0]).unwrap();
     assert_eq!(lines, "{\"key\":\"mine\",\"word\":\"w\"}\n");
@@ -141,7 +144,10 @@ async fn a_seed_that_dies_while_it_is_copied_from_leaves_the_joiner_with_what_it
     let outcome = joining.await.unwrap();
     let node = cluster[joiner].node().clone();
     if outcome.is_err() {
-        eventually("the joiner serves with what it had", PATIENCE, || node.members() == [node.name().clone()]).await;
+        eventually("the joiner serves with what it had", PATIENCE, || {
+            node.members() == [node.name().clone()]
+        })
+        .await;
         cluster[joiner].run(|node| async move { node.create_table::<RamWord>().await }).await.unwrap();
         cluster.stop(joiner).await;
         cluster.restart(joiner).await;
@@ -158,14 +164,18 @@ async fn settings_that_must_agree_are_named_with_both_values() {
     let error = other.handles()[0].join(&one[0].address()).await.unwrap_err();
     let JoinError::Incompatible { differences } = &error else { panic!("{error}") };
     assert_eq!(differences.len(), 1);
-    assert_eq!((differences[0].key.as_str(), differences[0].ours.as_deref()), ("record_bytes_max", Some("4321")));
+    assert_eq!(
+        (differences[0].key.as_str(), differences[0].ours.as_deref()),
+        ("record_bytes_max", Some("4321"))
+    );
     assert!(error.to_string().contains("4321 here, 1048576 there"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_cluster_name_or_another_secret_is_refused_at_once() {
     let one = TestCluster::start(1).await;
-    let renamed = TestCluster::builder(1).config(|config| config.cluster_name = "other".to_owned()).start().await;
+    let renamed =
+        TestCluster::builder(1).config(|config| config.cluster_name = "other".to_owned()).start().await;
     let error = renamed.handles()[0].join(&one[0].address()).await.unwrap_err().to_string();
     assert!(error.contains("other"), "{error}");
 
@@ -187,7 +197,9 @@ async fn a_name_is_there_once_and_a_dead_member_of_that_name_is_replaced() {
     let twin = cluster.add(name.as_str());
     let error = cluster.start_joining(twin, 0).await.unwrap_err();
     match &error {
-        StartError::Join { source, .. } => assert!(matches!(**source, JoinError::NameTaken { .. }), "{source}"),
+        StartError::Join { source, .. } => {
+            assert!(matches!(**source, JoinError::NameTaken { .. }), "{source}")
+        }
         other => panic!("{other}"),
     }
     cluster.kill(2).await;

@@ -48,14 +48,17 @@ async fn writes_go_on_after_the_leader_is_killed_and_nothing_acknowledged_is_los
     cluster.wait_equal_copies().await;
     check_all::<RamEvent, RamCount>(&cluster, &ram);
     check_all::<DiscEvent, DiscCount>(&cluster, &disc);
-    assert_eq!(ram.iter().chain(&disc).map(Tally::unknown).sum::<usize>(), 0, "nobody's node died, so all is known");
+    assert_eq!(
+        ram.iter().chain(&disc).map(Tally::unknown).sum::<usize>(),
+        0,
+        "nobody's node died, so all is known"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_leader_in_turn_may_die_while_others_write() {
     let mut cluster = cluster_with_tables().await;
     let writers = Writers::start::<DiscEvent, DiscCount>(&cluster, &[0, 1, 2]);
-    let mut tallies = Vec::new();
     for _ in 0..4 {
         writers.wait_for_more(60).await;
         let leader = cluster.wait_leader().await;
@@ -63,7 +66,7 @@ async fn every_leader_in_turn_may_die_while_others_write() {
         cluster.restart(leader).await;
         cluster.wait_ready().await;
     }
-    tallies.extend(writers.stop().await);
+    let tallies = writers.stop().await;
     cluster.wait_equal_copies().await;
     check_all::<DiscEvent, DiscCount>(&cluster, &tallies);
 }
@@ -88,7 +91,11 @@ async fn a_leader_that_is_cut_off_is_replaced_and_its_waiting_writes_are_neither
     at_old.wait_for_more(20).await;
     let (at_old, at_rest) = (at_old.stop().await, at_rest.stop().await);
     println!("longest_write_gap {} ms", longest_gap(&at_rest).as_millis());
-    assert!(longest_gap(&at_rest) < Duration::from_secs(8), "a majority did not write for {:?}", longest_gap(&at_rest));
+    assert!(
+        longest_gap(&at_rest) < Duration::from_secs(8),
+        "a majority did not write for {:?}",
+        longest_gap(&at_rest)
+    );
     cluster.wait_equal_copies().await;
     check_all::<DiscEvent, DiscCount>(&cluster, &at_old);
     check_all::<DiscEvent, DiscCount>(&cluster, &at_rest);
@@ -102,8 +109,10 @@ async fn a_minority_accepts_no_write_and_answers_no_linearizable_read() {
     for cut_off in [leader, follower] {
         let before = cluster.wait_equal_copies().await;
         cluster.isolate(cut_off);
-        let events = cluster[cut_off].node().table::<RamEvent>().unwrap().with_timeout(Duration::from_millis(900));
-        let written = events.insert(&RamEvent { writer: "minority".to_owned(), number: cut_off as u64 }).await;
+        let events =
+            cluster[cut_off].node().table::<RamEvent>().unwrap().with_timeout(Duration::from_millis(900));
+        let written =
+            events.insert(&RamEvent { writer: "minority".to_owned(), number: cut_off as u64 }).await;
         assert!(matches!(written, Err(WriteError::Unknown | WriteError::NoLeader)), "{written:?}");
         let read = events.linearize().await;
         assert!(matches!(read, Err(ReadError::NoLeader)), "{read:?}");

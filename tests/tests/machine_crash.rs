@@ -6,9 +6,8 @@
 
 use std::time::Duration;
 
-use tabularaft_tests::tables::{DiscWord, RamWord};
+use tabularaft_tests::tables::{DiscCount, DiscEvent, DiscWord, RamCount, RamEvent, RamWord};
 use tabularaft_tests::workload::{Writers, check_all};
-use tabularaft_tests::tables::{DiscCount, DiscEvent, RamCount, RamEvent};
 use tabularaft_tests::{PATIENCE, TestCluster, eventually};
 
 /// Long enough for several elections with the timeouts of the test cluster.
@@ -70,7 +69,11 @@ async fn with_the_rule_nobody_is_elected_until_the_witness_is_back_and_the_entry
     let words = cluster[absent].node().table::<RamWord>().unwrap().with_timeout(SEVERAL_ELECTIONS);
     let written = words.insert(&RamWord::new("later", "yes")).await;
     assert!(written.is_err(), "a leader without the acknowledged record was elected: {written:?}");
-    let waits = cluster[forgetful].node().wait_for_tables(&["ram_word"], Duration::from_millis(10)).await.unwrap_err();
+    let waits = cluster[forgetful]
+        .node()
+        .wait_for_tables(&["ram_word"], Duration::from_millis(10))
+        .await
+        .unwrap_err();
     assert!(waits.to_string().contains("crashed"), "{waits}");
     cluster.rejoin(witness);
     eventually("the forgetful node is back", PATIENCE, || {

@@ -28,12 +28,16 @@ async fn members_join_and_leave_the_leader_among_them_while_others_write() {
     left.create_table::<RamWord>().await.unwrap();
     left.table::<RamWord>().unwrap().insert(&RamWord::new("alone", "yes")).await.unwrap();
     let again = cluster[stays].address();
-    let joined = cluster[leader].run(|node| async move { node.join_with(&again, LocalData::Discard).await }).await;
+    let joined =
+        cluster[leader].run(|node| async move { node.join_with(&again, LocalData::Discard).await }).await;
     joined.unwrap();
     writers.wait_for_more(50).await;
     let tallies = writers.stop().await;
     cluster.wait_ready().await;
-    eventually("all are members", PATIENCE, || cluster.handles().iter().all(|node| node.members().len() == 4)).await;
+    eventually("all are members", PATIENCE, || {
+        cluster.handles().iter().all(|node| node.members().len() == 4)
+    })
+    .await;
     cluster.wait_equal_copies().await;
     check_all::<RamEvent, RamCount>(&cluster, &tallies);
 }
@@ -86,7 +90,8 @@ async fn a_joiner_that_dies_in_the_middle_has_what_it_had_when_it_starts_again()
         own.table::<DiscWord>().unwrap().insert(&DiscWord::new("mine", "x")).await.unwrap();
         let mut events = own.lifecycle();
         let peer = cluster[0].address();
-        let joining = cluster[joiner].begin(|node| async move { node.join_with(&peer, LocalData::Discard).await });
+        let joining =
+            cluster[joiner].begin(|node| async move { node.join_with(&peer, LocalData::Discard).await });
         while !matches!(events.recv().await.unwrap(), Lifecycle::Admitted { .. }) {}
         cluster.links().block(cluster[0].name(), cluster[joiner].name());
         if victim == "joiner" {
@@ -113,7 +118,8 @@ async fn a_joiner_that_dies_in_the_middle_has_what_it_had_when_it_starts_again()
         }
         // The half of a member that the joiner left behind does not keep it from joining after all.
         let peer = cluster[0].address();
-        let again = cluster[joiner].run(|node| async move { node.join_with(&peer, LocalData::Discard).await }).await;
+        let again =
+            cluster[joiner].run(|node| async move { node.join_with(&peer, LocalData::Discard).await }).await;
         again.unwrap_or_else(|error| panic!("{victim} died, and the next join failed: {error}"));
         assert_eq!(cluster[0].node().members().len(), 2);
         cluster.wait_equal_copies().await;

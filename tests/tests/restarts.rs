@@ -16,8 +16,11 @@ async fn filled() -> TestCluster {
     cluster.create::<DiscWord>().await;
     cluster.create::<DiscOnlyWord>().await;
     let node = cluster[1].node();
-    let (ram, disc, only) =
-        (node.table::<RamWord>().unwrap(), node.table::<DiscWord>().unwrap(), node.table::<DiscOnlyWord>().unwrap());
+    let (ram, disc, only) = (
+        node.table::<RamWord>().unwrap(),
+        node.table::<DiscWord>().unwrap(),
+        node.table::<DiscOnlyWord>().unwrap(),
+    );
     for n in 0..RECORDS {
         let (ram_word, disc_word, only_word) =
             (RamWord::new(n, "before"), DiscWord::new(n, "before"), DiscOnlyWord::new(n, "before"));
@@ -29,7 +32,8 @@ async fn filled() -> TestCluster {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_all_nodes_were_killed_disc_tables_are_whole_and_ram_tables_writable_in_whatever_order_they_start() {
+async fn after_all_nodes_were_killed_disc_tables_are_whole_and_ram_tables_writable_in_whatever_order_they_start()
+ {
     let mut cluster = filled().await;
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         for at in 0..3 {
@@ -72,9 +76,7 @@ async fn what_writers_put_on_disc_survives_the_death_of_all_nodes() {
         cluster.wait_equal_copies().await;
         check_all::<DiscEvent, DiscCount>(&cluster, &told);
         // The next round's writers have the same names: what is there must be theirs alone.
-        for table in [cluster[0].node().table::<DiscEvent>().unwrap().clear().await] {
-            table.unwrap();
-        }
+        cluster[0].node().table::<DiscEvent>().unwrap().clear().await.unwrap();
         cluster[0].node().table::<DiscCount>().unwrap().clear().await.unwrap();
         tallies.extend(told);
     }
@@ -97,7 +99,8 @@ async fn a_node_that_starts_alone_serves_its_disc_tables_and_says_for_whom_it_wa
     .await;
     assert_eq!(words.get("0").unwrap().unwrap().word, "before");
     assert_eq!(node.table::<DiscOnlyWord>().unwrap().get("0").unwrap().unwrap().word, "before");
-    let waits = node.wait_for_tables(&["disc_word", "ram_word"], Duration::from_millis(300)).await.unwrap_err();
+    let waits =
+        node.wait_for_tables(&["disc_word", "ram_word"], Duration::from_millis(300)).await.unwrap_err();
     assert_eq!((waits.need, waits.have), (2, 1), "{waits}");
     let missing: Vec<String> = waits.missing.iter().map(ToString::to_string).collect();
     assert_eq!(missing, ["n1@localhost", "n3@localhost"], "{waits}");
@@ -143,16 +146,24 @@ async fn a_node_that_was_away_for_longer_than_the_log_is_kept_gets_a_copy() {
     cluster.kill(2).await;
     let away_since = cluster[0].node().applied().0;
     let filler = "x".repeat(2_000);
-    let (ram, disc) = (cluster[0].node().table::<RamWord>().unwrap(), cluster[1].node().table::<DiscWord>().unwrap());
+    let (ram, disc) =
+        (cluster[0].node().table::<RamWord>().unwrap(), cluster[1].node().table::<DiscWord>().unwrap());
     let only = cluster[1].node().table::<DiscOnlyWord>().unwrap();
     let mut written = 0_u64;
-    let purged_everywhere =
-        |cluster: &TestCluster| [0, 1].iter().all(|at| cluster[*at].node().purged().is_some_and(|upto| upto > away_since));
+    let purged_everywhere = |cluster: &TestCluster| {
+        [0, 1].iter().all(|at| cluster[*at].node().purged().is_some_and(|upto| upto > away_since))
+    };
     let began = Instant::now();
     while !purged_everywhere(&cluster) {
-        assert!(began.elapsed() < PATIENCE, "the log is never purged: {written} records of 6 kB were written");
-        let (ram_word, disc_word, only_word) =
-            (RamWord::new(written, &filler), DiscWord::new(written, &filler), DiscOnlyWord::new(written, &filler));
+        assert!(
+            began.elapsed() < PATIENCE,
+            "the log is never purged: {written} records of 6 kB were written"
+        );
+        let (ram_word, disc_word, only_word) = (
+            RamWord::new(written, &filler),
+            DiscWord::new(written, &filler),
+            DiscOnlyWord::new(written, &filler),
+        );
         let (a, b, c) = tokio::join!(ram.insert(&ram_word), disc.insert(&disc_word), only.insert(&only_word));
         a.and(b).and(c).unwrap();
         written += 1;

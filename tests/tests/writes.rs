@@ -4,7 +4,7 @@
 use tabularaft::{Node, ReadError, Record, Rejection, Sum, Table, WriteError};
 use tabularaft_tests::tables::{DiscCount, DiscWord, RamCount, RamEvent, RamWord};
 use tabularaft_tests::workload::{Writers, check_all};
-use tabularaft_tests::{TestCluster, eventually, PATIENCE};
+use tabularaft_tests::{PATIENCE, TestCluster, eventually};
 
 fn word(key: &str, word: &str) -> DiscWord {
     DiscWord { key: key.to_owned(), word: word.to_owned() }
@@ -58,7 +58,8 @@ async fn a_write_is_refused_when_its_condition_does_not_hold_and_says_what_was_f
     let next = words.compare_and_swap(version, &word("k", "three")).await.unwrap();
     assert!(next > version);
     let differs = words.compare_and_swap(version, &word("k", "four")).await.unwrap_err();
-    let expected = Rejection::VersionDiffers { table: "disc_word".to_owned(), expected: version, found: next };
+    let expected =
+        Rejection::VersionDiffers { table: "disc_word".to_owned(), expected: version, found: next };
     assert_eq!(differs, WriteError::Rejected(expected));
     assert_eq!(words.get("k").unwrap().unwrap().word, "three");
     assert_eq!(words.get_versioned("k").unwrap().unwrap().version, next);
@@ -101,15 +102,16 @@ async fn additions_from_all_nodes_at_once_sum_up() {
     let cluster = TestCluster::start(3).await;
     cluster.create::<DiscCount>().await;
     let count = DiscCount { writer: "all".to_owned(), value: 100 };
-    let adding = cluster.handles().into_iter().flat_map(|node| (0..4).map(move |_| node.clone())).map(|node| {
-        let count = count.clone();
-        tokio::spawn(async move {
-            let counts = table::<DiscCount>(&node);
-            for _ in 0..25 {
-                counts.add("all", "value", 1, Some(&count)).await.unwrap();
-            }
-        })
-    });
+    let adding =
+        cluster.handles().into_iter().flat_map(|node| (0..4).map(move |_| node.clone())).map(|node| {
+            let count = count.clone();
+            tokio::spawn(async move {
+                let counts = table::<DiscCount>(&node);
+                for _ in 0..25 {
+                    counts.add("all", "value", 1, Some(&count)).await.unwrap();
+                }
+            })
+        });
     for added in adding.collect::<Vec<_>>() {
         added.await.unwrap();
     }
@@ -139,7 +141,9 @@ async fn a_record_over_the_limit_is_refused_with_both_sizes_and_the_node_goes_on
 async fn a_table_that_does_not_exist_or_differs_is_named() {
     let cluster = TestCluster::start(1).await;
     let node = &cluster.handles()[0];
-    assert!(matches!(node.table::<RamWord>(), Err(ReadError::NoSuchTable(name)) if name.as_str() == "ram_word"));
+    assert!(
+        matches!(node.table::<RamWord>(), Err(ReadError::NoSuchTable(name)) if name.as_str() == "ram_word")
+    );
     cluster.create::<RamWord>().await;
     let words = table::<RamWord>(node);
     node.drop_table(words.name()).await.unwrap();

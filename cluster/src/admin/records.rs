@@ -101,7 +101,7 @@ struct Place {
 }
 
 /// What is kept of a scan between two pages.
-pub(super) struct HeldScan {
+pub(crate) struct HeldScan {
     view: Arc<View>,
     /// The storage keys of a set in memory, which has no order of its own; sorted once for all pages.
     sorted: Option<Vec<Vec<u8>>>,

@@ -26,12 +26,19 @@ const SCANS_MAX: usize = 64;
 /// What a node keeps for its operators.
 pub(crate) struct AdminState {
     pub(super) operations: Operations,
-    pub(crate) scans: HeldViews<Arc<HeldScan>>,
+    pub(super) scans: HeldViews<Arc<HeldScan>>,
 }
 
 impl Default for AdminState {
     fn default() -> Self {
         Self { operations: Operations::default(), scans: HeldViews::new(SCANS_MAX) }
+    }
+}
+
+impl AdminState {
+    /// The store is stopped: no view may keep its files open.
+    pub(crate) fn let_go_of_views(&self) {
+        self.scans.close_all();
     }
 }
 

@@ -33,7 +33,9 @@ enum Verdict {
     ComeBack(String),
     /// All voters are here, and those without a gap are no majority: start again together. The furthest log among the
     /// others reaches up to `others_last`.
-    StartTogether { others_last: Option<Position> },
+    StartTogether {
+        others_last: Option<Position>,
+    },
     Wait,
 }
 
@@ -66,7 +68,10 @@ pub(crate) async fn resolve(node: Weak<NodeInner>, engine: Weak<Engine>) {
 async fn start_together(engine: &Arc<Engine>, others_last: Option<Position>) {
     let own_last = engine.last_position();
     let furthest = own_last >= others_last;
-    tracing::info!(furthest, "all voters are present after a crash of the machines, they start again together");
+    tracing::info!(
+        furthest,
+        "all voters are present after a crash of the machines, they start again together"
+    );
     if let Err(error) = engine.take_part_campaigning(furthest).await {
         tracing::error!(%error, "raft did not start");
         return;
@@ -93,7 +98,8 @@ async fn presences(engine: &Engine, voters: &[(u64, String)]) -> Presences {
     let asked = voters.iter().map(|(_, address)| presence(engine, address.clone()));
     let voters_present: Vec<_> = futures::future::join_all(asked).await.into_iter().flatten().collect();
     let leaders = voters_present.iter().filter_map(|(_, presence)| presence.leader.clone());
-    let unknown = leaders.filter(|(id, _)| *id != engine.node() && voters.iter().all(|(voter, _)| voter != id));
+    let unknown =
+        leaders.filter(|(id, _)| *id != engine.node() && voters.iter().all(|(voter, _)| voter != id));
     let asked = unknown.map(|(_, address)| presence(engine, address));
     let later = futures::future::join_all(asked).await.into_iter().flatten().collect();
     Presences { voters: voters_present, later }
@@ -172,7 +178,9 @@ async fn told_removed(engine: &Engine) -> Option<LogIndex> {
 
 fn removal(error: &PeerError) -> Option<LogIndex> {
     match error {
-        PeerError::Connect(ConnectError::Refused { refusal: Refusal::Removed { at, .. }, .. }) => Some(LogIndex(*at)),
+        PeerError::Connect(ConnectError::Refused { refusal: Refusal::Removed { at, .. }, .. }) => {
+            Some(LogIndex(*at))
+        }
         PeerError::Connect(ConnectError::BackingOff { last, .. }) => match last.as_ref() {
             ConnectError::Refused { refusal: Refusal::Removed { at, .. }, .. } => Some(LogIndex(*at)),
             _ => None,
@@ -190,7 +198,8 @@ mod tests {
         let voter = |(number, (crashed, leads, last)): (usize, &(bool, bool, u64))| {
             let leader = leads.then(|| (9, "leader".to_owned()));
             let last = Some(Position::new(1, *last));
-            let presence = Presence { node: 2, suspect: *crashed, crashed: *crashed, leader, leads: *leads, last };
+            let presence =
+                Presence { node: 2, suspect: *crashed, crashed: *crashed, leader, leads: *leads, last };
             (format!("p{number}"), presence)
         };
         Presences { voters: voters.iter().enumerate().map(voter).collect(), later: Vec::new() }
@@ -211,8 +220,14 @@ mod tests {
     fn crashed_voters_start_together_once_all_of_them_are_present() {
         assert_eq!(verdict(2, &present(&[(true, false, 7)])), Verdict::Wait);
         let others_last = Some(Position::new(1, 8));
-        assert_eq!(verdict(2, &present(&[(true, false, 7), (true, false, 8)])), Verdict::StartTogether { others_last });
-        assert_eq!(verdict(2, &present(&[(true, false, 7), (false, false, 8)])), Verdict::StartTogether { others_last });
+        assert_eq!(
+            verdict(2, &present(&[(true, false, 7), (true, false, 8)])),
+            Verdict::StartTogether { others_last }
+        );
+        assert_eq!(
+            verdict(2, &present(&[(true, false, 7), (false, false, 8)])),
+            Verdict::StartTogether { others_last }
+        );
         assert_eq!(verdict(0, &Presences::default()), Verdict::StartTogether { others_last: None });
     }
 

@@ -64,7 +64,8 @@ pub(crate) fn replay(store: &Store, log: &RaftLog) -> io::Result<Remembered> {
 
 impl Remembered {
     fn note(&mut self, membership: &openraft::Membership<NodeId, Peer>) {
-        let address = |id: &NodeId| membership.get_node(id).map(|peer| peer.address.clone()).unwrap_or_default();
+        let address =
+            |id: &NodeId| membership.get_node(id).map(|peer| peer.address.clone()).unwrap_or_default();
         self.voters.extend(membership.voter_ids().map(|id| (id, address(&id))));
     }
 }
