@@ -27,9 +27,8 @@ async fn node(name: &str, join: Option<&Node>) -> Result<Node, Error> {
 async fn main() -> Result<(), Error> {
     let first = node("n1", None).await?;
     let nodes = [node("n2", Some(&first)).await?, node("n3", Some(&first)).await?, first];
-    if let [second, ..] = &nodes {
-        second.create_table::<Session>().await?;
-    }
+    let [second, ..] = &nodes;
+    second.create_table::<Session>().await?;
     for node in &nodes {
         let sessions = node.table::<Session>()?;
         sessions
