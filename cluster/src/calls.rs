@@ -109,7 +109,9 @@ async fn answer(node: &Arc<NodeInner>, call: Call) -> Answer {
             node.become_removed_later(at);
             Answer::Done
         }
-        Call::Write { group, .. } | Call::ReadIndex { group } => Answer::Failed(format!("no raft group {group} here")),
+        Call::Write { group, .. } | Call::ReadIndex { group } => {
+            Answer::Failed(format!("no raft group {group} here"))
+        }
         Call::Admin(_) => Answer::Failed("an administrative request came twice wrapped".to_owned()),
     }
 }

@@ -68,7 +68,9 @@ pub use tabularaft_store::{Incarnation, LogIndex};
 
 pub use builder::NodeBuilder;
 pub use config::NodeConfig;
-pub use error::{Error, JoinError, LeaveError, Mismatch, NotReady, ReadError, StartError, TableError, WriteError};
+pub use error::{
+    Error, JoinError, LeaveError, Mismatch, NotReady, ReadError, StartError, TableError, WriteError,
+};
 pub use join::LocalData;
 pub use lifecycle::{Lifecycle, PrepareHook, Reason, RebootHook};
 pub use node::{Joined, Node};

@@ -49,14 +49,19 @@ pub(crate) enum Answer {
     ReadIndex(LogIndex),
     JoinCheck(Box<CheckReply>),
     /// The node's id, and an index at which every member knows it.
-    Admitted { node: NodeId, at: LogIndex },
+    Admitted {
+        node: NodeId,
+        at: LogIndex,
+    },
     Done,
     Presence(Presence),
     Describe(Box<Description>),
     Digests(Vec<(TableId, Option<TableDigest>)>),
     Admin(Bytes),
     /// Only the leader can do this; `leader` is where it is believed to be.
-    NotLeader { leader: Option<(NodeId, String)> },
+    NotLeader {
+        leader: Option<(NodeId, String)>,
+    },
     /// It did not happen, and why.
     Failed(String),
 }
@@ -75,13 +80,18 @@ pub(crate) struct WriteBatch {
 pub(crate) enum WriteAnswer {
     Decided(Vec<RequestOutcome>),
     /// Not sequenced, or not known to be: send it again to the leader, under the same ids.
-    Retry { leader: Option<(NodeId, String)> },
+    Retry {
+        leader: Option<(NodeId, String)>,
+    },
 }
 
 /// What became of one request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum RequestOutcome {
-    Committed { index: LogIndex, results: Vec<OpResult> },
+    Committed {
+        index: LogIndex,
+        results: Vec<OpResult>,
+    },
     Rejected(Rejection),
     /// The exactly-once window no longer knows this request, so whether it happened cannot be told.
     Forgotten,

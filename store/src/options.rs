@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tabularaft_schema::NodeName;
 
-use crate::{LogIndex, Position};
 use crate::disc::{DiscControl, OsDisc};
+use crate::{LogIndex, Position};
 
 /// Called by the checkpoint thread after each checkpoint, with the position up to which the log may be purged. It must
 /// not take the writer.

@@ -17,8 +17,8 @@ mod verify;
 
 pub use client::{AdminClient, Written};
 pub use document::{
-    ClusterStatus, CopyDigest, CopyState, CopyStatus, NodeRole, NodeState, NodeStatus, NotReadyStatus, TableInfo, TableSummary, TableVerdict,
-    VerifyReport,
+    ClusterStatus, CopyDigest, CopyState, CopyStatus, NodeRole, NodeState, NodeStatus, NotReadyStatus,
+    TableInfo, TableSummary, TableVerdict, VerifyReport,
 };
 pub use error::{AdminError, AdminErrorKind};
 pub(crate) use filter::RecordFilter;

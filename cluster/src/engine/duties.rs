@@ -23,7 +23,9 @@ pub(super) async fn announce(engine: Weak<Engine>) {
         let incarnation = engine.life.incarnation;
         let view = engine.store.view();
         let known = view.system().members.get(&incarnation.node);
-        if known.is_some_and(|member| member.life == incarnation.life && member.address == engine.life.advertise) {
+        if known
+            .is_some_and(|member| member.life == incarnation.life && member.address == engine.life.advertise)
+        {
             return;
         }
         let admitted = known.is_some();
@@ -78,7 +80,10 @@ fn orphans(view: &View) -> Vec<Request> {
             Some((Bytes::copy_from_slice(stored.key()), stored.version()))
         });
         let all: Vec<(Bytes, u64)> = rows.collect();
-        requests.extend(all.chunks(DELETE_MAX).flat_map(|chunk| chunk.iter().map(|(key, version)| delete(table.id, key, *version))));
+        requests.extend(
+            all.chunks(DELETE_MAX)
+                .flat_map(|chunk| chunk.iter().map(|(key, version)| delete(table.id, key, *version))),
+        );
     }
     requests
 }
@@ -94,4 +99,3 @@ fn delete(table: TableId, key: &Bytes, version: u64) -> Request {
 fn has_ended(system: &SystemState, owner: Incarnation) -> bool {
     system.members.get(&owner.node).is_none_or(|member| member.life > owner.life)
 }
-

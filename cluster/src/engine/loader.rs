@@ -90,7 +90,9 @@ async fn load(
     all_answered: bool,
     lost_since: &mut BTreeMap<TableId, Instant>,
 ) {
-    let ready = |description: &Description| description.tables.iter().any(|held| held.id == table.id && !held.loading);
+    let ready = |description: &Description| {
+        description.tables.iter().any(|held| held.id == table.id && !held.loading)
+    };
     let mut sources: Vec<_> = described.iter().filter(|(_, description)| ready(description)).collect();
     let preferred = engine.loading.preferred(table.id);
     sources.sort_by_key(|(_, description)| Some(&description.name) != preferred.as_ref());
@@ -102,7 +104,9 @@ async fn load(
     for (address, _) in sources {
         match copy(engine, table, address).await {
             Ok(()) => return,
-            Err(error) => tracing::warn!(table = %table.def.name, %error, "a copy was not loaded, it is tried again"),
+            Err(error) => {
+                tracing::warn!(table = %table.def.name, %error, "a copy was not loaded, it is tried again")
+            }
         }
     }
 }
@@ -128,7 +132,9 @@ async fn copy(engine: &Arc<Engine>, table: &Wanted, address: &str) -> Result<(),
         writer.publish();
         Ok::<(), tabularaft_store::StoreError>(())
     });
-    installed.await.map_err(|error| CopyError::Failed { address: "this node".to_owned(), why: error.to_string() })??;
+    installed
+        .await
+        .map_err(|error| CopyError::Failed { address: "this node".to_owned(), why: error.to_string() })??;
     tracing::info!(table = %table.def.name, %at, "copy loaded");
     Ok(())
 }

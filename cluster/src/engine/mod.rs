@@ -20,9 +20,9 @@ use tokio::task::JoinSet;
 
 use self::loading::Loading;
 use crate::config::NodeConfig;
-use crate::held_views::HeldViews;
 use crate::door;
 use crate::error::{StartError, WriteError};
+use crate::held_views::HeldViews;
 use crate::peers::Peers;
 use crate::raft::{Leadership, Offering, RaftHandle, RaftParts, Remembered};
 use crate::read_index::ReadIndex;
@@ -172,12 +172,17 @@ impl Engine {
             leadership: idle.leadership,
             campaigns,
         };
-        let (raft, watching) = crate::raft::start(parts).await.map_err(|error| StartError::Raft(error.to_string()))?;
+        let (raft, watching) =
+            crate::raft::start(parts).await.map_err(|error| StartError::Raft(error.to_string()))?;
         if campaigns {
             raft.lead_if_alone().await.map_err(|error| StartError::Raft(error.to_string()))?;
         }
-        let (read_index, answering) =
-            ReadIndex::new(raft.clone(), Arc::clone(&self.peers), self.leadership.clone(), self.applied.clone());
+        let (read_index, answering) = ReadIndex::new(
+            raft.clone(),
+            Arc::clone(&self.peers),
+            self.leadership.clone(),
+            self.applied.clone(),
+        );
         let sequencer = Sequencer {
             raft: raft.clone(),
             store: Arc::clone(&self.store),
@@ -193,7 +198,12 @@ impl Engine {
         self.spawn(watching);
         self.spawn(answering);
         self.spawn(sequencer.run());
-        self.spawn(purge::run(raft.clone(), Arc::clone(&self.store), self.log.clone(), self.config.log_keep_bytes));
+        self.spawn(purge::run(
+            raft.clone(),
+            Arc::clone(&self.store),
+            self.log.clone(),
+            self.config.log_keep_bytes,
+        ));
         self.spawn(commit_mark::run(self.log.clone()));
         self.spawn(failover::run(Arc::downgrade(self), raft));
         self.spawn(loader::run(Arc::downgrade(self)));

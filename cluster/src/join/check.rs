@@ -25,13 +25,22 @@ pub(crate) struct CheckRequest {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum CheckReply {
     /// It may join; this is the cluster it would join.
-    Welcome { cluster_id: u128, cluster_name: String, leader: Option<(NodeId, String)>, members: usize },
+    Welcome {
+        cluster_id: u128,
+        cluster_name: String,
+        leader: Option<(NodeId, String)>,
+        members: usize,
+    },
     /// The peer is the asking node itself.
     Yourself,
     /// It is a member of this very cluster.
-    AlreadyMember { members: usize },
+    AlreadyMember {
+        members: usize,
+    },
     Incompatible(Vec<Mismatch>),
-    NameTaken { by: String },
+    NameTaken {
+        by: String,
+    },
     NotReady(String),
 }
 
@@ -50,7 +59,8 @@ pub(crate) async fn check_joiner(engine: &Engine, request: &CheckRequest) -> Che
     }
     let mut differences = mismatches(&engine.config.shared(), &request.settings, true);
     let ours = Fingerprint::of_tables(view.schema().tables().map(|table| table.def.as_ref()));
-    let ours: Vec<(String, String)> = ours.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let ours: Vec<(String, String)> =
+        ours.pairs().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     differences.extend(mismatches(&ours, &request.tables, false));
     if !differences.is_empty() {
         return CheckReply::Incompatible(differences);
@@ -80,7 +90,9 @@ pub(crate) async fn check_joiner(engine: &Engine, request: &CheckRequest) -> Che
 /// The keys on which `theirs` (the joiner) and `ours` do not agree, as the joiner will read them. A table that only
 /// one side knows is no contradiction; a setting that only one side has is.
 fn mismatches(ours: &[(String, String)], theirs: &[(String, String)], both_must_have: bool) -> Vec<Mismatch> {
-    let find = |side: &[(String, String)], key: &str| side.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
+    let find = |side: &[(String, String)], key: &str| {
+        side.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone())
+    };
     let keys: std::collections::BTreeSet<&String> = ours.iter().chain(theirs).map(|(key, _)| key).collect();
     let differing = keys.into_iter().filter_map(|key| {
         let (our, their) = (find(ours, key), find(theirs, key));
@@ -101,7 +113,8 @@ mod tests {
     #[test]
     fn every_differing_setting_is_named_with_both_values() {
         let found = mismatches(&pairs(&[("a", "1"), ("b", "2")]), &pairs(&[("a", "1"), ("b", "3")]), true);
-        let expected = Mismatch { key: "b".to_owned(), ours: Some("3".to_owned()), theirs: Some("2".to_owned()) };
+        let expected =
+            Mismatch { key: "b".to_owned(), ours: Some("3".to_owned()), theirs: Some("2".to_owned()) };
         assert_eq!(found, vec![expected]);
     }
 

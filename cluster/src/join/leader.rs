@@ -74,7 +74,8 @@ pub(crate) async fn finish(engine: &Arc<Engine>, node: NodeId, voter: bool) -> A
         None => return Answer::Failed(format!("{} did not catch up with the log in time", member.name)),
     }
     let voters = raft.membership().voters.len();
-    if voter && voters < engine.config.voters_max as usize
+    if voter
+        && voters < engine.config.voters_max as usize
         && let Err(error) = raft.promote(node).await
     {
         return refusal(engine, error, "");
@@ -120,7 +121,12 @@ async fn step_aside(engine: &Arc<Engine>, raft: &RaftHandle) -> Answer {
     not_leader(engine)
 }
 
-async fn keeps_majority(engine: &Arc<Engine>, raft: &RaftHandle, node: NodeId, name: &NodeName) -> Result<(), String> {
+async fn keeps_majority(
+    engine: &Arc<Engine>,
+    raft: &RaftHandle,
+    node: NodeId,
+    name: &NodeName,
+) -> Result<(), String> {
     let voters = raft.membership().voters;
     let remaining: Vec<NodeId> = voters.iter().copied().filter(|id| *id != node).collect();
     let mut alive = 0;
@@ -163,7 +169,9 @@ fn tell_removed(engine: &Arc<Engine>, address: String) {
     let at = engine.store.view().applied_index();
     let peers = Arc::clone(&engine.peers);
     tokio::spawn(async move {
-        if let Err(error) = peers.call_until(&address, &Call::Removed { at }, door::now() + door::ms(2_000)).await {
+        if let Err(error) =
+            peers.call_until(&address, &Call::Removed { at }, door::now() + door::ms(2_000)).await
+        {
             tracing::debug!(%error, "a removed node was not told");
         }
     });

@@ -95,12 +95,22 @@ impl RaftHandle {
     }
 
     /// Founds a cluster of one: done exactly once in a cluster's life.
-    pub(crate) async fn found(&self, node: NodeId, peer_name: tabularaft_schema::NodeName, address: String) -> Result<(), RaftError> {
+    pub(crate) async fn found(
+        &self,
+        node: NodeId,
+        peer_name: tabularaft_schema::NodeName,
+        address: String,
+    ) -> Result<(), RaftError> {
         let members = BTreeMap::from([(node, Peer { name: peer_name, address })]);
         self.raft.initialize(members).await.map_err(failed)
     }
 
-    pub(crate) async fn add_learner(&self, node: NodeId, name: tabularaft_schema::NodeName, address: String) -> Result<(), RaftError> {
+    pub(crate) async fn add_learner(
+        &self,
+        node: NodeId,
+        name: tabularaft_schema::NodeName,
+        address: String,
+    ) -> Result<(), RaftError> {
         self.raft.add_learner(node, Peer { name, address }, true).await.map(|_| ()).map_err(write_failed)
     }
 
@@ -169,7 +179,10 @@ impl RaftHandle {
         self.raft.trigger().snapshot().await.map_err(failed)?;
         self.raft
             .wait(Some(crate::door::ms(5_000)))
-            .metrics(|metrics| metrics.snapshot.is_some_and(|snapshot| snapshot.index >= index), "a snapshot to purge behind")
+            .metrics(
+                |metrics| metrics.snapshot.is_some_and(|snapshot| snapshot.index >= index),
+                "a snapshot to purge behind",
+            )
             .await
             .map_err(failed)?;
         self.raft.trigger().purge_log(index).await.map_err(failed)

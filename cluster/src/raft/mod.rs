@@ -9,9 +9,9 @@ mod network;
 mod replay;
 mod snapshot;
 mod start;
+mod state_machine;
 #[cfg(test)]
 mod storage_suite;
-mod state_machine;
 mod types;
 
 pub(crate) use handle::{Proposal, ProposalOutcome, RaftError, RaftHandle};
@@ -26,7 +26,8 @@ pub(crate) fn voters_of(view: &tabularaft_store::View) -> Vec<(u64, String)> {
     match state_machine::applied_state(view) {
         Ok((_, stored)) => {
             let membership = stored.membership();
-            let address = |id: &u64| membership.get_node(id).map(|peer| peer.address.clone()).unwrap_or_default();
+            let address =
+                |id: &u64| membership.get_node(id).map(|peer| peer.address.clone()).unwrap_or_default();
             membership.voter_ids().map(|id| (id, address(&id))).collect()
         }
         Err(error) => {

@@ -31,8 +31,11 @@ pub(crate) struct RaftParts {
 }
 
 /// Starts Raft and the task that watches who leads; the second value is that task, for its owner to run.
-pub(crate) async fn start(parts: RaftParts) -> Result<(RaftHandle, impl Future<Output = ()> + Send), RaftError> {
-    let config = openraft_config(&parts.config, parts.campaigns).map_err(|error| RaftError::Failed(error.to_string()))?;
+pub(crate) async fn start(
+    parts: RaftParts,
+) -> Result<(RaftHandle, impl Future<Output = ()> + Send), RaftError> {
+    let config = openraft_config(&parts.config, parts.campaigns)
+        .map_err(|error| RaftError::Failed(error.to_string()))?;
     let raft = Raft::new(
         parts.node,
         Arc::new(config),

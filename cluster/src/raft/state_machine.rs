@@ -45,7 +45,10 @@ impl StateMachine {
         }
     }
 
-    fn apply_run(&self, run: Vec<EntryResponder<TypeConfig>>) -> io::Result<Vec<(ApplyResponder<TypeConfig>, Applied)>> {
+    fn apply_run(
+        &self,
+        run: Vec<EntryResponder<TypeConfig>>,
+    ) -> io::Result<Vec<(ApplyResponder<TypeConfig>, Applied)>> {
         let mut answers = Vec::with_capacity(run.len());
         let mut writer = self.store.writer();
         let mut last = None;
@@ -63,7 +66,10 @@ impl StateMachine {
     }
 }
 
-pub(super) fn apply_entry(writer: &mut tabularaft_store::Applier, entry: Entry) -> Result<Applied, StoreError> {
+pub(super) fn apply_entry(
+    writer: &mut tabularaft_store::Applier,
+    entry: Entry,
+) -> Result<Applied, StoreError> {
     let at = position(&entry.log_id);
     match entry.payload {
         EntryPayload::Normal(payload) => Ok(match writer.apply(at, &payload.0)? {
@@ -120,7 +126,11 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         ViewBuilder { view: self.store.view() }
     }
 
-    async fn install_snapshot(&mut self, _meta: &SnapshotMetaOf, snapshot: SnapshotData) -> Result<(), io::Error> {
+    async fn install_snapshot(
+        &mut self,
+        _meta: &SnapshotMetaOf,
+        snapshot: SnapshotData,
+    ) -> Result<(), io::Error> {
         let SnapshotData::Received(staging) = snapshot else {
             // openraft hands back what `get_current_snapshot` gave it: that state is this store's own already.
             return Ok(());

@@ -56,7 +56,8 @@ fn ram_tables_are_loading_after_a_restart() {
 fn the_log_of_an_earlier_life_fills_disc_tables_and_no_ram_tables() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = Log::new();
-    let [ram, disc] = [CopyMode::Ram, CopyMode::Disc].map(|mode| log.create(&format!("{mode}"), TableKind::Set, mode));
+    let [ram, disc] =
+        [CopyMode::Ram, CopyMode::Disc].map(|mode| log.create(&format!("{mode}"), TableKind::Set, mode));
     for id in [ram, disc] {
         log.fill(id, 10);
         log.clear(id);

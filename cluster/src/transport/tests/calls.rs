@@ -25,12 +25,12 @@ async fn payloads_of_all_sizes_come_back_unchanged_with_and_without_a_secret() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_arrive_in_the_order_of_their_start_and_replies_find_their_callers() {
-    let (seen_sender, mut seen) = mpsc::unbounded_channel();
+    let (seen_sender, mut seen) = mpsc::channel(QUEUE);
     let held = Mutex::new(Vec::new());
     let config = with(&secret());
     // Replies are given in pairs, the second request's first.
     let server = Server::start(config.clone(), move |payload, reply| {
-        seen_sender.send(payload.clone()).unwrap();
+        seen_sender.try_send(payload.clone()).unwrap();
         let mut held = held.lock().unwrap();
         held.push((payload, reply));
         if held.len() == 2 {
@@ -93,9 +93,9 @@ async fn a_call_without_a_reply_ends_at_its_deadline() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_client_refuses_or_waits_and_what_waited_past_its_deadline_was_not_sent() {
-    let (held_sender, mut held) = mpsc::unbounded_channel();
+    let (held_sender, mut held) = mpsc::channel(QUEUE);
     let server =
-        Server::start(TransportConfig::default(), move |_, reply| held_sender.send(reply).unwrap()).await;
+        Server::start(TransportConfig::default(), move |_, reply| held_sender.try_send(reply).unwrap()).await;
     let config = TransportConfig { max_unanswered: 2, ..TransportConfig::default() };
     let connection = server.connect(&config).await;
     let first = connection.try_start("1".into()).unwrap();
@@ -120,10 +120,10 @@ async fn a_full_client_refuses_or_waits_and_what_waited_past_its_deadline_was_no
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_reads_no_further_than_its_limit_of_unanswered_requests() {
-    let (seen_sender, mut seen) = mpsc::unbounded_channel();
+    let (seen_sender, mut seen) = mpsc::channel(QUEUE);
     let config = TransportConfig { max_unanswered: 4, ..TransportConfig::default() };
     let server =
-        Server::start(config, move |payload, reply| seen_sender.send((payload, reply)).unwrap()).await;
+        Server::start(config, move |payload, reply| seen_sender.try_send((payload, reply)).unwrap()).await;
     let connection = server.connect(&TransportConfig::default()).await;
     let answers: Vec<_> = (0..10u8).map(|i| connection.try_start(vec![i].into()).unwrap()).collect();
     let mut held = Vec::new();

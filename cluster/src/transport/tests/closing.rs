@@ -28,9 +28,9 @@ async fn the_death_of_the_peer_is_noticed_at_once_and_calls_under_way_may_have_a
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_reached_a_peer_that_died_may_have_been_carried_out() {
-    let (seen_sender, mut seen) = mpsc::unbounded_channel();
+    let (seen_sender, mut seen) = mpsc::channel(QUEUE);
     let server =
-        Server::start(TransportConfig::default(), move |_, reply| seen_sender.send(reply).unwrap()).await;
+        Server::start(TransportConfig::default(), move |_, reply| seen_sender.try_send(reply).unwrap()).await;
     let connection = server.connect(&TransportConfig::default()).await;
     let answer = connection.try_start("x".into()).unwrap();
     let _reply = soon("the request", seen.recv()).await;
@@ -57,9 +57,9 @@ async fn a_shut_down_listener_says_good_bye_and_frees_its_port() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_dropped_handle_closes_the_connection_after_what_was_queued() {
-    let (seen_sender, mut seen) = mpsc::unbounded_channel();
+    let (seen_sender, mut seen) = mpsc::channel(QUEUE);
     let mut server = Server::start(TransportConfig::default(), move |payload, reply| {
-        seen_sender.send((payload, reply)).unwrap()
+        seen_sender.try_send((payload, reply)).unwrap()
     })
     .await;
     let connection = server.connect(&TransportConfig::default()).await;

@@ -9,12 +9,12 @@ fn names() -> (NodeName, NodeName) {
 }
 
 /// A disturbed link between `dialer` and `server`, with the requests that arrive.
-async fn linked() -> (Arc<Links>, Server, TransportConfig, mpsc::UnboundedReceiver<Bytes>) {
+async fn linked() -> (Arc<Links>, Server, TransportConfig, mpsc::Receiver<Bytes>) {
     let links = Links::new();
     let config = TransportConfig { links: Some(Arc::clone(&links)), ..with(&secret()) };
-    let (seen_sender, seen) = mpsc::unbounded_channel();
+    let (seen_sender, seen) = mpsc::channel(QUEUE);
     let server = Server::start(config.clone(), move |payload, reply| {
-        let _ = seen_sender.send(payload.clone());
+        let _ = seen_sender.try_send(payload.clone());
         reply.send(payload);
     })
     .await;
@@ -74,12 +74,12 @@ async fn a_block_in_the_middle_of_a_frame_is_no_stall_of_the_peer() {
         stall_timeout: Duration::from_millis(20),
         ..with(&secret())
     };
-    let (blocked_sender, mut blocked) = mpsc::unbounded_channel();
+    let (blocked_sender, mut blocked) = mpsc::channel(QUEUE);
     let block = Arc::clone(&links);
     let server = Server::start(config.clone(), move |payload, reply| {
         reply.send(payload);
         block.block(&names().1, &names().0);
-        blocked_sender.send(()).unwrap();
+        blocked_sender.try_send(()).unwrap();
     })
     .await;
     let connection = server.connect(&config).await;

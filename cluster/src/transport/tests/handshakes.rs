@@ -186,7 +186,7 @@ async fn dialers_beyond_the_limit_of_handshakes_wait_for_their_turn() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn outside_of_loopback_nothing_works_without_a_secret() {
     let server = Server::echo(TransportConfig::default()).await;
-    let service = Arc::new(Functions { handler: Arc::new(|_, _| ()), closed: mpsc::unbounded_channel().0 });
+    let service = Arc::new(Functions { handler: Arc::new(|_, _| ()), closed: mpsc::channel(QUEUE).0 });
     let bind = |config| Listener::bind("0.0.0.0:0", config, server.door.clone(), service.clone());
     let error = bind(TransportConfig::default()).await.unwrap_err();
     assert!(matches!(error, TransportError::SecretRequired { .. }), "{error}");
@@ -200,7 +200,7 @@ async fn outside_of_loopback_nothing_works_without_a_secret() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_port_in_use_and_a_port_without_listener_are_named() {
     let server = Server::echo(TransportConfig::default()).await;
-    let service = Arc::new(Functions { handler: Arc::new(|_, _| ()), closed: mpsc::unbounded_channel().0 });
+    let service = Arc::new(Functions { handler: Arc::new(|_, _| ()), closed: mpsc::channel(QUEUE).0 });
     let error = Listener::bind(&server.addr, TransportConfig::default(), server.door.clone(), service).await;
     let error = error.unwrap_err();
     assert!(matches!(&error, TransportError::AddressInUse { listen } if *listen == server.addr), "{error}");

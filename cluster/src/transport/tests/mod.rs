@@ -1,6 +1,6 @@
 //! The transport over real loopback sockets. What the tests share stands here.
 
-#![expect(clippy::disallowed_methods, reason = "tests measure time and need no back-pressure")]
+#![expect(clippy::disallowed_methods, reason = "tests measure time")]
 
 mod calls;
 mod closing;
@@ -27,6 +27,9 @@ use tokio::{
 };
 
 use super::*;
+
+/// More than any test sends before it looks.
+const QUEUE: usize = 16_384;
 
 /// No condition of these tests takes this long; one that does has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -74,7 +77,7 @@ struct Doorkeeper {
     identity: Mutex<PeerIdentity>,
     refusal: Mutex<Option<Refusal>>,
     admitted: Mutex<usize>,
-    turned_away: mpsc::UnboundedSender<HandshakeError>,
+    turned_away: mpsc::Sender<HandshakeError>,
 }
 
 impl Admission for Doorkeeper {
@@ -92,7 +95,7 @@ impl Admission for Doorkeeper {
     }
 
     fn turned_away(&self, _remote: SocketAddr, why: &HandshakeError) {
-        self.turned_away.send(why.clone()).unwrap();
+        self.turned_away.try_send(why.clone()).unwrap();
     }
 }
 
@@ -101,7 +104,7 @@ type Handler = Arc<dyn Fn(Bytes, Reply) + Send + Sync>;
 /// Serves each request with a function, and reports connections that end.
 struct Functions {
     handler: Handler,
-    closed: mpsc::UnboundedSender<Closed>,
+    closed: mpsc::Sender<Closed>,
 }
 
 impl Service for Functions {
@@ -117,7 +120,7 @@ impl Session for Functions {
 
     fn closed(&mut self, why: &Closed) {
         // The test may have looked away.
-        let _ = self.closed.send(why.clone());
+        let _ = self.closed.try_send(why.clone());
     }
 }
 
@@ -126,8 +129,8 @@ struct Server {
     listener: Listener,
     addr: String,
     door: Arc<Doorkeeper>,
-    turned_away: mpsc::UnboundedReceiver<HandshakeError>,
-    closed: mpsc::UnboundedReceiver<Closed>,
+    turned_away: mpsc::Receiver<HandshakeError>,
+    closed: mpsc::Receiver<Closed>,
 }
 
 impl Server {
@@ -140,8 +143,8 @@ impl Server {
         config: TransportConfig,
         handler: impl Fn(Bytes, Reply) + Send + Sync + 'static,
     ) -> Self {
-        let (turned_away_sender, turned_away) = mpsc::unbounded_channel();
-        let (closed_sender, closed) = mpsc::unbounded_channel();
+        let (turned_away_sender, turned_away) = mpsc::channel(QUEUE);
+        let (closed_sender, closed) = mpsc::channel(QUEUE);
         let door = Arc::new(Doorkeeper {
             identity: Mutex::new(node("server@127.0.0.1", 2)),
             refusal: Mutex::default(),
