@@ -51,16 +51,25 @@ async fn an_acknowledged_entry_is_forgotten() -> (TestCluster, Roles) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_rule_a_voter_that_forgot_an_entry_elects_a_leader_that_lacks_it_and_the_entry_is_lost() {
-    let (mut cluster, Roles { witness, forgetful, absent }) = an_acknowledged_entry_is_forgotten().await;
-    cluster.start_with(forgetful, |builder| builder.forget_crashes()).await.unwrap();
-    cluster.wait_leader_among(&[forgetful, absent]).await;
-    let words = cluster[absent].node().table::<RamWord>().unwrap();
-    words.insert(&RamWord::new("later", "yes")).await.unwrap();
-    assert!(!words.contains("acknowledged").unwrap(), "the record was acknowledged, and is lost");
-    words.linearize().await.unwrap();
-    assert!(!words.contains("acknowledged").unwrap(), "the record was acknowledged, and is lost");
-    // What becomes of the witness, whose applied entries were taken back, is no matter: this must never happen.
-    cluster.kill(witness).await;
+    // On a busy machine the follower may miss heartbeats and sync its vote, and the record with it: then it does not
+    // forget, and this shows nothing.
+    for _ in 0..5 {
+        let (mut cluster, Roles { witness, forgetful, absent }) = an_acknowledged_entry_is_forgotten().await;
+        cluster.start_with(forgetful, |builder| builder.forget_crashes()).await.unwrap();
+        cluster.wait_leader_among(&[forgetful, absent]).await;
+        let words = cluster[absent].node().table::<RamWord>().unwrap();
+        words.insert(&RamWord::new("later", "yes")).await.unwrap();
+        words.linearize().await.unwrap();
+        let survived = words.contains("acknowledged").unwrap();
+        // What becomes of the witness, whose applied entries were taken back, is no matter: this must never happen.
+        cluster.kill(witness).await;
+        if !survived {
+            return;
+        }
+    }
+    panic!(
+        "an acknowledged record was never lost, although nothing prevented it: the simulated crash loses nothing"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
