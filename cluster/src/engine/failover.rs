@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::door;
-use crate::raft::RaftHandle;
+use crate::raft::{Leadership, RaftHandle};
 use crate::transport::{ConnectError, Lane};
 
 /// How long a second connection to the leader is tried: a dead process refuses at once on its machine, a dead machine
@@ -16,6 +16,10 @@ const LOOK_AGAIN_MIN: Duration = Duration::from_millis(5);
 const LOOK_AGAIN_MAX: Duration = Duration::from_millis(200);
 /// Voters start their elections this far apart, in the order of their ids, so that they do not split the vote.
 const STAGGER_MS: u64 = 60;
+/// How long a candidacy is waited for, plus up to the same again by chance, before the next one.
+const CANDIDACY_MS: u64 = 150;
+/// After so many candidacies there is no majority to be had, and the election timeout takes over.
+const CANDIDACIES_MAX: usize = 5;
 
 pub(super) async fn run(engine: Weak<Engine>, raft: RaftHandle) {
     let Some(mut leadership) = engine.upgrade().map(|engine| engine.leadership.clone()) else { return };
@@ -84,12 +88,26 @@ async fn elect(engine: &Weak<Engine>, raft: &RaftHandle, gone: u64) {
         return;
     }
     let rank = voters.iter().filter(|id| **id != gone).position(|id| *id == node).unwrap_or(0) as u64;
-    door::sleep(door::ms(rank * STAGGER_MS)).await;
-    let still = engine.upgrade().and_then(|engine| engine.leadership.borrow().leader());
-    if still.is_some_and(|(id, _)| id == gone) {
+    let mut pause = rank * STAGGER_MS;
+    for _ in 0..CANDIDACIES_MAX {
+        door::sleep(door::ms(pause)).await;
+        if !is_without_leader(engine, gone) {
+            return;
+        }
         tracing::info!(leader = gone, "the leader's process is gone, an election starts");
         if let Err(error) = raft.elect_in_place_of_dead_leader().await {
             tracing::warn!(%error, "the election did not start");
         }
+        // A vote that was split, or lost to a longer log, is not left to the election timeout.
+        pause = CANDIDACY_MS + rank * STAGGER_MS + door::random_u64() % CANDIDACY_MS;
+    }
+}
+
+/// Whether nobody has taken the place of the leader that is gone.
+fn is_without_leader(engine: &Weak<Engine>, gone: u64) -> bool {
+    let leadership = engine.upgrade().map(|engine| engine.leadership.borrow().clone());
+    match leadership {
+        Some(Leadership::Following { leader }) => leader.is_none_or(|(id, _)| id == gone),
+        Some(Leadership::Leading { .. }) | None => false,
     }
 }
