@@ -9,8 +9,8 @@
 //!     '---- FrameReader <===TCP=== records (Noise) <--writer task-- Outbox <----- Reply::send ------'
 //! ```
 //!
-//! Layers, outermost first: [`preamble`] (plain, the same in every version), [`handshake`] (who may talk to whom),
-//! [`record`] (encryption), [`frame`] (requests and replies). Each side learns at once, and by name, why it was refused.
+//! Layers, outermost first: `preamble` (plain, the same in every version), `handshake` (who may talk to whom),
+//! `record` (encryption), `frame` (requests and replies). Each side learns at once, and by name, why it was refused.
 
 mod admission;
 mod clock;
