@@ -15,13 +15,11 @@ use super::protocol::{
 };
 use super::{ClusterStatus, TableInfo, TableSummary, VerifyReport};
 use crate::door;
+use crate::peers::FEATURE_LEVEL;
 use crate::transport::{
     CallError, ConnectError, Connection, Hello, Lane, PeerIdentity, Role, Secret, TransportConfig,
 };
 use crate::wire::{Answer, Call};
-
-/// The set of features this client understands.
-const FEATURE_LEVEL: u32 = 1;
 
 /// How often an operation is asked how far it is.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);

@@ -6,8 +6,8 @@ use std::io;
 
 use openraft::EntryPayload;
 use tabularaft_schema::NodeId;
+use tabularaft_store::Store;
 use tabularaft_store::log::RaftLog;
-use tabularaft_store::{Position, Store};
 
 use super::codec;
 use super::log_store::to_io;
@@ -22,8 +22,6 @@ const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(crate) struct Remembered {
     /// The voters of every membership that may be in force, with the addresses of their admission.
     pub(crate) voters: BTreeMap<NodeId, String>,
-    /// How far the log and the checkpoint reach.
-    pub(crate) last: Option<Position>,
 }
 
 /// Applies what the log is known to have committed. Blocks.
@@ -33,8 +31,6 @@ pub(crate) fn replay(store: &Store, log: &RaftLog) -> io::Result<Remembered> {
     remembered.note(membership.membership());
     let applied = applied.as_ref().map(position);
     let (first, last) = (log.bounds().purged.map_or(0, |purged| purged.index + 1), log.bounds().last);
-    // A checkpoint may be ahead of what a crash has left of the log.
-    remembered.last = applied.max(last);
     let mut next = applied.map_or(first, |applied| applied.index + 1);
     let end = last.map_or(0, |last| last.index + 1);
     while next < end {

@@ -1,8 +1,10 @@
 //! The sequencer's pure core: requests go in, effects or a rejection come out.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use tabularaft_schema::{SchemaChange, TableDef, TableId, TableKind, Value};
-use tabularaft_store::{Effect, Incarnation, LogIndex, MemberChange, OpResult, TableView, View};
+use tabularaft_store::{
+    Effect, Incarnation, LogIndex, MemberChange, OpResult, TableView, View, bag_storage_key,
+};
 
 use super::overlay::{Overlay, PendingRow};
 use super::request::{Delta, Guard, Op, Rejection, Request};
@@ -110,7 +112,7 @@ impl Decider<'_> {
     ) -> Result<OpResult, Rejection> {
         self.check_size(copy, key, value)?;
         let (key, value) = match copy.def().kind {
-            TableKind::Bag => (bag_key(key, value), Bytes::new()),
+            TableKind::Bag => (bag_storage_key(key, value), Bytes::new()),
             _ => (key.clone(), value.clone()),
         };
         if copy.def().kind == TableKind::Bag
@@ -153,7 +155,7 @@ impl Decider<'_> {
         value: &Bytes,
     ) -> Result<OpResult, Rejection> {
         let (key, is_bag) = match copy.def().kind {
-            TableKind::Bag => (bag_key(key, value), true),
+            TableKind::Bag => (bag_storage_key(key, value), true),
             _ => (key.clone(), false),
         };
         let matches = self.current(staged, copy, &key)?.is_some_and(|row| is_bag || row.value == *value);
@@ -303,14 +305,6 @@ impl Staged {
         self.rows.push((copy.id(), key.clone(), None));
         self.effects.push(Effect::Delete { table: copy.id(), key, version });
     }
-}
-
-/// How a bag stores a record: keys are prefix-free, so all records of a key lie together and none of another.
-pub(crate) fn bag_key(key: &[u8], record: &[u8]) -> Bytes {
-    let mut joined = BytesMut::with_capacity(key.len() + record.len());
-    joined.put_slice(key);
-    joined.put_slice(record);
-    joined.freeze()
 }
 
 fn name(copy: &TableView) -> String {
