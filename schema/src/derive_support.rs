@@ -3,8 +3,9 @@
 use crate::key_field::KeyField;
 use crate::kind::TableKind;
 use crate::mode::CopyMode;
-use crate::table_def::{TableDef, TableOptions};
+use crate::table_def::TableDef;
 use crate::table_def_builder::TableDefBuilder;
+use crate::table_options::TableOptions;
 
 /// Starts the definition of a table whose name the macro has checked.
 pub fn table(name: &'static str, kind: TableKind, copy: CopyMode, version: u32) -> TableDefBuilder {
@@ -25,7 +26,7 @@ pub fn options(
     load_order: i32,
     record_bytes_max: Option<u32>,
 ) -> TableDefBuilder {
-    builder.options(TableOptions { owned, local_content, load_order, record_bytes_max })
+    builder.options(TableOptions { owned, local_content, load_order, record_bytes_max, ..Default::default() })
 }
 
 /// The definition. It is validated when the table is created.

@@ -55,24 +55,21 @@ impl TableDef {
     /// are compared, so a new property MUST be added.
     pub(crate) fn properties(&self) -> BTreeMap<String, String> {
         let Self { name: _, kind, copy, shape, key, indexes, options } = self;
-        let bytes_max = options.record_bytes_max.map_or("none".to_owned(), |bytes| bytes.to_string());
         let mut properties = BTreeMap::from([
             ("kind".to_owned(), kind.to_string()),
             ("copy".to_owned(), copy.to_string()),
             ("key".to_owned(), key.join(", ")),
             ("record version".to_owned(), shape.version.to_string()),
-            ("option owned".to_owned(), options.owned.to_string()),
-            ("option local_content".to_owned(), options.local_content.to_string()),
-            ("option load_order".to_owned(), options.load_order.to_string()),
-            ("option record_bytes_max".to_owned(), bytes_max),
         ]);
+        let options = options.properties().into_iter();
+        properties.extend(options.map(|(option, value)| (format!("option {option}"), value)));
         for (place, field) in (1..).zip(&shape.fields) {
             properties
                 .insert(format!("field {}", field.name), format!("{} (field {place})", field.field_type));
         }
         for index in indexes {
             let unique = if index.unique { "unique " } else { "" };
-            properties.insert(format!("index {}", index.name), format!("{unique}on {}", index.field));
+            properties.insert(format!("index {}", index.name), format!("{unique}on {}", index.on));
         }
         properties
     }
@@ -82,8 +79,9 @@ impl TableDef {
 mod tests {
     use super::*;
     use crate::field::FieldType;
+    use crate::index_def::IndexDef;
     use crate::kind::TableKind;
-    use crate::table_def::{IndexDef, TableOptions};
+    use crate::table_options::TableOptions;
 
     fn def() -> TableDef {
         let def = TableDef::builder("t").unwrap().field("a", FieldType::U64).field("b", FieldType::String);
@@ -122,13 +120,21 @@ mod tests {
             ]
         );
         assert_eq!(differing(|def| def.indexes.clear()), ["index b is on b here and none there"]);
-        let unique = IndexDef { name: "b".into(), field: "b".into(), unique: true };
+        let unique = IndexDef::on_field("b").unique();
         assert_eq!(
             differing(|def| def.indexes = vec![unique]),
             ["index b is on b here and unique on b there"]
         );
-        let options =
-            TableOptions { owned: true, local_content: true, load_order: 1, record_bytes_max: Some(9) };
-        assert_eq!(differing(|def| def.options = options).len(), 4);
+        let options = TableOptions {
+            owned: true,
+            local_content: true,
+            load_order: 1,
+            record_bytes_max: Some(9),
+            read_only: true,
+            ttl_ms: Some(1),
+            records_max: Some(2),
+            bytes_max: Some(3),
+        };
+        assert_eq!(differing(|def| def.options = options).len(), 8);
     }
 }

@@ -13,6 +13,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
+mod alter;
 mod boot;
 mod change;
 mod copy;
@@ -22,6 +23,7 @@ mod error;
 mod field;
 mod field_shape;
 mod fingerprint;
+mod index_def;
 mod json;
 mod key;
 mod key_codec;
@@ -40,6 +42,7 @@ mod table_def;
 mod table_def_builder;
 mod table_def_form;
 mod table_key;
+mod table_options;
 mod value;
 mod value_codec;
 
@@ -57,6 +60,7 @@ pub use error::{
 pub use field::{FieldDef, FieldType};
 pub use field_shape::FieldShape;
 pub use fingerprint::{Fingerprint, fingerprint};
+pub use index_def::{IndexDef, IndexOn};
 pub use key::Key;
 pub use key_field::KeyField;
 pub use key_for::KeyFor;
@@ -68,8 +72,9 @@ pub use record::Record;
 pub use schema::Schema;
 pub use shape::RecordShape;
 pub use table::{Table, TableId};
-pub use table_def::{IndexDef, TableDef, TableOptions};
+pub use table_def::TableDef;
 pub use table_def_builder::TableDefBuilder;
+pub use table_options::{TableOption, TableOptions};
 pub use value::Value;
 
 /// Makes a struct the record of a table; see [the trait](trait@Record).

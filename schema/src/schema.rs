@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::alter;
 use crate::change::SchemaChange;
 use crate::error::SchemaError;
 use crate::mode::CopyMode;
@@ -116,6 +117,9 @@ impl Schema {
             SchemaChange::DeleteCopy { table, node } => self.set_copy(table, node, None),
             SchemaChange::ForgetNode(node) => Ok(self.forget(node)),
             SchemaChange::RenameNode { from, to } => self.rename(from, to),
+            SchemaChange::RenameTable { from, to } => self.rename_table(from, to),
+            SchemaChange::ReplaceTable { table, replaces } => self.replace_table(table, replaces).map(Some),
+            _ => self.alter(change),
         }
     }
 
@@ -131,7 +135,7 @@ impl Schema {
         if self.tables.len() >= Self::TABLES_MAX {
             return Err(SchemaError::TooManyTables { tables_max: Self::TABLES_MAX });
         }
-        let table = Table { id: self.next_table_id(), def: Arc::new(def.clone()), copies: BTreeMap::new() };
+        let table = Table::new(self.next_table_id(), Arc::new(def.clone()));
         let mut next = self.next_version();
         next.next_table_id += 1;
         next.insert(table);
@@ -144,6 +148,39 @@ impl Schema {
         next.tables.remove(name);
         next.by_id.remove(&id);
         Ok(next)
+    }
+
+    fn rename_table(&self, from: &TableName, to: &TableName) -> Result<Option<Self>, SchemaError> {
+        let table = self.require(from)?;
+        if from == to {
+            return Ok(None);
+        }
+        if self.table(to).is_some() {
+            return Err(SchemaError::TableNameTaken { from: from.clone(), to: to.clone() });
+        }
+        Ok(Some(self.with_name(table, to)))
+    }
+
+    fn replace_table(&self, name: &TableName, replaces: &TableName) -> Result<Self, SchemaError> {
+        let table = self.require(name)?;
+        if name == replaces {
+            return Err(SchemaError::ReplacesItself { table: name.clone() });
+        }
+        self.require(replaces)?;
+        Ok(self.drop_table(replaces)?.with_name(table, replaces))
+    }
+
+    fn with_name(&self, table: &Table, name: &TableName) -> Self {
+        let def = TableDef { name: name.clone(), ..TableDef::clone(&table.def) };
+        let mut next = self.with_tables([Table { def: Arc::new(def), ..table.clone() }]);
+        next.tables.remove(&table.def.name);
+        next
+    }
+
+    fn alter(&self, change: &SchemaChange) -> Result<Option<Self>, SchemaError> {
+        let Some(name) = alter::table_of(change) else { return Ok(None) };
+        let altered = alter::table(self.require(name)?, change)?;
+        Ok(altered.map(|table| self.with_tables([table])))
     }
 
     fn set_copy(

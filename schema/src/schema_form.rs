@@ -1,49 +1,146 @@
-//! The serialised form of the schema; tagged as that of a table definition, for the same reason.
+//! The serialised form of the schema; tagged as that of a table definition, for the same reason, and likewise written
+//! in the oldest form that can say all of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::mode::CopyMode;
+use crate::name::NodeName;
 use crate::schema::Schema;
-use crate::table::Table;
+use crate::shape::RecordShape;
+use crate::table::{Table, TableId};
+use crate::table_def::TableDef;
 
 // Persistent: add a variant at the end, never change or reuse one.
 #[derive(Serialize, Deserialize)]
-enum Form<T> {
-    V1(FormV1<T>),
+enum Form {
+    V1(Parts<TableV1>),
+    V2(Parts<TableV2>),
 }
 
-// Persistent: the fields and their order are the encoding, including those of `Table`. Never change.
+// Persistent: the fields and their order are the encoding, including those of the tables. Never change.
 #[derive(Serialize, Deserialize)]
-struct FormV1<T> {
+struct Parts<T> {
     version: u64,
     next_table_id: u64,
-    tables: T,
+    tables: Vec<T>,
+}
+
+// Persistent, as `Parts`.
+#[derive(Serialize, Deserialize)]
+struct TableV1 {
+    id: TableId,
+    def: Arc<TableDef>,
+    copies: BTreeMap<NodeName, Option<CopyMode>>,
+}
+
+// Persistent, as `Parts`.
+#[derive(Serialize, Deserialize)]
+struct TableV2 {
+    v1: TableV1,
+    former: Vec<RecordShape>,
+    building: BTreeSet<String>,
+}
+
+/// A table in JSON: what came after the first version is left out unless it says something.
+#[derive(Serialize, Deserialize)]
+struct TableJson {
+    id: TableId,
+    def: Arc<TableDef>,
+    copies: BTreeMap<NodeName, Option<CopyMode>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former: Vec<RecordShape>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    building: BTreeSet<String>,
+}
+
+impl<T: From<Table>> Parts<T> {
+    fn of(schema: &Schema) -> Self {
+        Self {
+            version: schema.version(),
+            next_table_id: schema.next_table_id().0,
+            tables: schema.tables().map(|table| Table::clone(table).into()).collect(),
+        }
+    }
+}
+
+impl<T: Into<Table>> Parts<T> {
+    fn into_schema(self) -> Result<Schema, &'static str> {
+        let tables = self.tables.into_iter().map(Into::into).collect();
+        Schema::from_parts(self.version, self.next_table_id, tables)
+    }
+}
+
+impl From<&Schema> for Form {
+    fn from(schema: &Schema) -> Self {
+        if schema.tables().all(|table| table.former.is_empty() && table.building.is_empty()) {
+            Self::V1(Parts::of(schema))
+        } else {
+            Self::V2(Parts::of(schema))
+        }
+    }
+}
+
+impl From<Table> for TableV1 {
+    fn from(Table { id, def, copies, .. }: Table) -> Self {
+        Self { id, def, copies }
+    }
+}
+
+impl From<TableV1> for Table {
+    fn from(TableV1 { id, def, copies }: TableV1) -> Self {
+        Self { copies, ..Self::new(id, def) }
+    }
+}
+
+impl From<Table> for TableV2 {
+    fn from(Table { id, def, copies, former, building }: Table) -> Self {
+        Self { v1: TableV1 { id, def, copies }, former, building }
+    }
+}
+
+impl From<TableV2> for Table {
+    fn from(TableV2 { v1, former, building }: TableV2) -> Self {
+        Self { former, building, ..v1.into() }
+    }
+}
+
+impl From<Table> for TableJson {
+    fn from(Table { id, def, copies, former, building }: Table) -> Self {
+        Self { id, def, copies, former, building }
+    }
+}
+
+impl From<TableJson> for Table {
+    fn from(TableJson { id, def, copies, former, building }: TableJson) -> Self {
+        Self { id, def, copies, former, building }
+    }
 }
 
 impl Serialize for Schema {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let form = FormV1 {
-            version: self.version(),
-            next_table_id: self.next_table_id().0,
-            tables: self.tables().collect::<Vec<_>>(),
-        };
         if serializer.is_human_readable() {
-            form.serialize(serializer)
+            Parts::<TableJson>::of(self).serialize(serializer)
         } else {
-            Form::V1(form).serialize(serializer)
+            Form::from(self).serialize(serializer)
         }
     }
 }
 
 impl<'de> Deserialize<'de> for Schema {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let FormV1::<Vec<Table>> { version, next_table_id, tables } = if deserializer.is_human_readable() {
-            FormV1::deserialize(deserializer)?
+        let schema = if deserializer.is_human_readable() {
+            Parts::<TableJson>::deserialize(deserializer)?.into_schema()
         } else {
-            let Form::V1(form) = Form::deserialize(deserializer)?;
-            form
+            match Form::deserialize(deserializer)? {
+                Form::V1(parts) => parts.into_schema(),
+                Form::V2(parts) => parts.into_schema(),
+            }
         };
-        Self::from_parts(version, next_table_id, tables).map_err(D::Error::custom)
+        schema.map_err(D::Error::custom)
     }
 }
 
@@ -70,6 +167,19 @@ mod tests {
         let read: Schema = postcard::from_bytes(golden).unwrap();
         assert_eq!(read, schema());
         assert_eq!(read.table_by_id(crate::TableId(1)), read.table("t"));
+    }
+
+    #[test]
+    fn a_change_under_way_is_written_in_the_second_form() {
+        let table = TableName::new("t").unwrap();
+        let index = crate::IndexDef::on_field("id");
+        let building = schema().apply(&SchemaChange::AddIndex { table, index }).unwrap().unwrap();
+        let bytes = postcard::to_stdvec(&building).unwrap();
+        assert_eq!(bytes[0], 1);
+        assert_eq!(postcard::from_bytes::<Schema>(&bytes).unwrap(), building);
+        let json = serde_json::to_value(&building).unwrap();
+        assert_eq!(json["tables"][0]["building"][0], "id");
+        assert_eq!(serde_json::from_value::<Schema>(json).unwrap(), building);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A table as the schema knows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mode::CopyMode;
 use crate::name::NodeName;
+use crate::shape::RecordShape;
 use crate::table_def::TableDef;
 
 /// The number of a table, given when it is created and never used again: a table that is dropped and created anew has
@@ -22,9 +23,11 @@ impl fmt::Display for TableId {
     }
 }
 
-/// A table in the [`Schema`](crate::Schema): its definition, and which nodes deviate from it in how they hold it.
-// Persistent: encoded as part of the schema's form; see `schema_form` before changing a field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A table in the [`Schema`](crate::Schema): its definition, which nodes deviate from it in how they hold it, and what
+/// of a change of the definition is still under way.
+///
+/// Its serialised form is part of the schema's; see `schema_form` before changing a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     /// The table's number.
     pub id: TableId,
@@ -32,9 +35,27 @@ pub struct Table {
     pub def: Arc<TableDef>,
     /// The nodes that hold the table otherwise than the definition says: in another mode, or (`None`) not at all.
     pub copies: BTreeMap<NodeName, Option<CopyMode>>,
+    /// The shapes that records may still have which were written before the last changes of the record version, by
+    /// ascending version. All are older than the definition's.
+    pub former: Vec<RecordShape>,
+    /// The names of the indexes of the definition that were added at run time and are not known to be complete on
+    /// every node: nothing may rest on them yet.
+    pub building: BTreeSet<String>,
 }
 
 impl Table {
+    /// A table that all nodes hold as defined.
+    #[must_use]
+    pub fn new(id: TableId, def: Arc<TableDef>) -> Self {
+        Self { id, def, copies: BTreeMap::new(), former: Vec::new(), building: BTreeSet::new() }
+    }
+
+    /// The shape of records of a version, if records of that version may exist.
+    #[must_use]
+    pub fn shape(&self, version: u32) -> Option<&RecordShape> {
+        std::iter::once(&self.def.shape).chain(&self.former).find(|shape| shape.version == version)
+    }
+
     /// How this node holds the table, or `None` if it does not.
     #[must_use]
     pub fn mode_on(&self, node: &NodeName) -> Option<CopyMode> {

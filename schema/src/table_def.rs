@@ -1,13 +1,13 @@
 //! Definitions of tables.
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::TableDefError;
-use crate::field::FieldDef;
+use crate::field::{FieldDef, FieldType};
+use crate::index_def::{IndexDef, IndexOn};
 use crate::kind::TableKind;
 use crate::mode::CopyMode;
 use crate::name::{TableName, check_identifier};
 use crate::shape::RecordShape;
+use crate::table_options::TableOptions;
 
 /// The definition of a table: what its records look like, what their key is, and how nodes hold it.
 ///
@@ -51,36 +51,6 @@ pub struct TableDef {
     pub options: TableOptions,
 }
 
-/// A secondary index: records may be found by the value of `field`.
-// Persistent: encoded as part of a table definition's form; see `table_def_form` before changing a field.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IndexDef {
-    /// The name of the index, unique in its table; by default the field's name.
-    pub name: String,
-    /// The indexed field.
-    pub field: String,
-    /// Whether at most one record may have any one value of the field.
-    #[serde(default)]
-    pub unique: bool,
-}
-
-/// Options of a table.
-// Persistent: encoded as part of a table definition's form; see `table_def_form` before changing a field.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TableOptions {
-    /// Each record belongs to the incarnation that wrote it and is deleted when that incarnation is gone.
-    /// Default false.
-    pub owned: bool,
-    /// Each node has a private content, which is never replicated. Default false; excludes `owned`.
-    pub local_content: bool,
-    /// Tables of higher order are loaded earlier when a node starts. Default 0.
-    pub load_order: i32,
-    /// The most bytes an encoded record may have. Default `None`: whatever the node accepts.
-    pub record_bytes_max: Option<u32>,
-}
-
 impl TableDef {
     /// The most fields a record may have.
     pub const FIELDS_MAX: usize = 1_024;
@@ -105,7 +75,7 @@ impl TableDef {
         self.check_unique("secondary index", self.indexes.iter().map(|index| &index.name))?;
         for index in &self.indexes {
             check_identifier("index name", &index.name)?;
-            self.check_key_type(&index.field, || format!("secondary index `{}`", index.name))?;
+            self.check_index(index)?;
         }
         self.check_options()
     }
@@ -162,15 +132,25 @@ impl TableDef {
         Ok(())
     }
 
+    fn check_index(&self, index: &IndexDef) -> Result<(), TableDefError> {
+        let what = || format!("secondary index `{}`", index.name);
+        match &index.on {
+            IndexOn::Field(field) => self.check_key_type(field, what),
+            IndexOn::Each(field) => match &self.require_field(field, what)?.field_type {
+                FieldType::List(element) if element.is_key_type() => Ok(()),
+                other => Err(TableDefError::NoList {
+                    table: self.name.clone(),
+                    index: index.name.clone(),
+                    field: field.clone(),
+                    field_type: other.to_string(),
+                }),
+            },
+            IndexOn::Function(function) => Ok(check_identifier("function name", function)?),
+        }
+    }
+
     fn check_key_type(&self, field: &str, what: impl Fn() -> String) -> Result<(), TableDefError> {
-        let Some(found) = self.shape.field(field) else {
-            return Err(TableDefError::NoSuchField {
-                table: self.name.clone(),
-                what: what(),
-                field: field.to_owned(),
-                known: self.shape.field_names(),
-            });
-        };
+        let found = self.require_field(field, &what)?;
         if found.field_type.is_key_type() {
             return Ok(());
         }
@@ -182,16 +162,20 @@ impl TableDef {
         })
     }
 
+    fn require_field(&self, field: &str, what: impl Fn() -> String) -> Result<&FieldDef, TableDefError> {
+        self.shape.field(field).ok_or_else(|| TableDefError::NoSuchField {
+            table: self.name.clone(),
+            what: what(),
+            field: field.to_owned(),
+            known: self.shape.field_names(),
+        })
+    }
+
     fn check_options(&self) -> Result<(), TableDefError> {
-        let problem = match &self.options {
-            TableOptions { owned: true, local_content: true, .. } => {
-                "the options owned and local_content exclude each other: local records belong to their node anyway"
-            }
-            TableOptions { record_bytes_max: Some(0), .. } => {
-                "the option record_bytes_max is 0: no record would fit"
-            }
-            _ if self.shape.version == 0 => "the record version is 0: versions start at 1",
-            _ => return Ok(()),
+        let problem = match self.options.problem() {
+            Some(problem) => problem,
+            None if self.shape.version == 0 => "the record version is 0: versions start at 1",
+            None => return Ok(()),
         };
         Err(TableDefError::Options { table: self.name.clone(), problem })
     }
@@ -226,7 +210,7 @@ mod tests {
             "table `t`: the key uses the field `tags` of type list<string>; lists and maps cannot be keys"
         );
         assert_eq!(
-            message(|def| def.indexes[0].field = "tags".into()),
+            message(|def| def.indexes[0].on = IndexOn::Field("tags".into())),
             "table `t`: the secondary index `note` uses the field `tags` of type list<string>; lists and maps cannot be keys"
         );
         assert_eq!(message(|def| def.key.clear()), "table `t` has 0 key fields, allowed are 1 to 8");

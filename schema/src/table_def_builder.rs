@@ -2,11 +2,13 @@
 
 use crate::error::{InvalidName, TableDefError};
 use crate::field::{FieldDef, FieldType};
+use crate::index_def::IndexDef;
 use crate::kind::TableKind;
 use crate::mode::CopyMode;
 use crate::name::TableName;
 use crate::shape::RecordShape;
-use crate::table_def::{IndexDef, TableDef, TableOptions};
+use crate::table_def::TableDef;
+use crate::table_options::TableOptions;
 
 /// Builds a [`TableDef`]; see there for an example.
 ///
@@ -73,12 +75,18 @@ impl TableDefBuilder {
 
     /// Adds a secondary index over a field, named as the field.
     pub fn index(self, field: impl Into<String>) -> Self {
-        self.add_index(field.into(), false)
+        self.add_index(IndexDef::on_field(field))
     }
 
     /// Adds a secondary index over a field of which no two records may have the same value.
     pub fn unique_index(self, field: impl Into<String>) -> Self {
-        self.add_index(field.into(), true)
+        self.add_index(IndexDef::on_field(field).unique())
+    }
+
+    /// Adds a secondary index.
+    pub fn add_index(mut self, index: IndexDef) -> Self {
+        self.0.indexes.push(index);
+        self
     }
 
     /// Makes each record belong to the incarnation that wrote it.
@@ -112,10 +120,5 @@ impl TableDefBuilder {
     /// the table is created.
     pub(crate) fn build_unchecked(self) -> TableDef {
         self.0
-    }
-
-    fn add_index(mut self, field: String, unique: bool) -> Self {
-        self.0.indexes.push(IndexDef { name: field.clone(), field, unique });
-        self
     }
 }

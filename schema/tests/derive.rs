@@ -162,7 +162,7 @@ fn the_definition_is_what_the_attributes_say() {
     assert_eq!((def.name.as_str(), Everything::TABLE), ("everything", "everything"));
     assert_eq!((def.kind, def.copy), (TableKind::OrderedSet, CopyMode::DiscOnly));
     assert_eq!(def.key, ["small", "int", "name", "note"]);
-    let indexes: Vec<_> = def.indexes.iter().map(|index| (index.field.as_str(), index.unique)).collect();
+    let indexes: Vec<_> = def.indexes.iter().map(|index| (index.on.field().unwrap(), index.unique)).collect();
     assert_eq!(indexes, [("long", false), ("node", true)]);
     assert_eq!((def.options.load_order, def.options.record_bytes_max), (-1, Some(100_000)));
     assert!(!def.options.owned && !def.options.local_content);

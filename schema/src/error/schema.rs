@@ -50,6 +50,68 @@ pub enum SchemaError {
         /// The name in use.
         to: NodeName,
     },
+    /// The new name of a table is in use.
+    #[error("table `{from}` cannot be renamed to `{to}`: the name is taken; drop that table, or replace it")]
+    TableNameTaken {
+        /// The table.
+        from: TableName,
+        /// The name in use.
+        to: TableName,
+    },
+    /// A table cannot take its own place.
+    #[error("table `{table}` cannot replace itself")]
+    ReplacesItself {
+        /// The table.
+        table: TableName,
+    },
+    /// The table has another index of this name.
+    #[error(
+        "table `{table}` has another secondary index `{index}`, on {exists}: choose another name, or drop it first"
+    )]
+    IndexDiffers {
+        /// The table.
+        table: TableName,
+        /// The index.
+        index: String,
+        /// What the existing index is over.
+        exists: String,
+    },
+    /// The table has no index of this name.
+    #[error("table `{table}` has no secondary index `{index}`; it has: {known}")]
+    NoSuchIndex {
+        /// The table.
+        table: TableName,
+        /// The index.
+        index: String,
+        /// The existing indexes, separated by commas.
+        known: String,
+    },
+    /// Records of one version have one shape.
+    #[error(
+        "table `{table}` has record version {present}; its records cannot get another shape under record version \
+         {asked}: raise the version above {present}"
+    )]
+    VersionNotRaised {
+        /// The table.
+        table: TableName,
+        /// Its record version.
+        present: u32,
+        /// The one asked for.
+        asked: u32,
+    },
+    /// Records are found by their keys, so these stay what they are.
+    #[error(
+        "table `{table}`: the new shape lacks the key field `{field}` of type {field_type}; a key does not change: \
+         copy the records into a new table instead"
+    )]
+    KeyChanged {
+        /// The table.
+        table: TableName,
+        /// The key field.
+        field: String,
+        /// Its type.
+        field_type: String,
+    },
     /// The schema holds as many tables as it may.
     #[error("the schema holds {tables_max} tables, the most allowed; drop one first")]
     TooManyTables {

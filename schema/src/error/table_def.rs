@@ -74,6 +74,21 @@ pub enum TableDefError {
         /// Its type.
         field_type: String,
     },
+    /// An index over the elements of a list names a field that is no list of such elements.
+    #[error(
+        "table `{table}`: the secondary index `{index}` is over each element of the field `{field}` of type \
+         {field_type}; it takes a list of bool, numbers, strings or bytes"
+    )]
+    NoList {
+        /// The table.
+        table: TableName,
+        /// The index.
+        index: String,
+        /// The field.
+        field: String,
+        /// Its type.
+        field_type: String,
+    },
     /// Two options exclude each other.
     #[error("table `{table}`: {problem}")]
     Options {

@@ -44,7 +44,7 @@ fn fields(info: &TableInfo) -> Columns {
     let mut columns = Columns::new(["FIELD", "TYPE", "KEY", "INDEX"]);
     for field in &info.def.shape.fields {
         let key = info.def.key.iter().position(|name| *name == field.name);
-        let index = info.def.indexes.iter().find(|index| index.field == field.name);
+        let index = info.def.indexes.iter().find(|index| index.on.field() == Some(field.name.as_str()));
         columns.row([
             field.name.clone(),
             field.field_type.to_string(),
