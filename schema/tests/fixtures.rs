@@ -1,7 +1,7 @@
-//! What the first version wrote is read, and written again byte for byte, by every later one.
+//! What a version wrote is read, and written again byte for byte, by every later one.
 //!
-//! The files lie in `tests/fixtures/v1/schema`. A new format gets files of its own beside them, in `v2`; these never
-//! change. They were made by `cargo test -p tabularaft-schema --test fixtures -- --ignored`, which writes only files
+//! The files lie in `tests/fixtures/v1/schema`. What later versions added has files of its own beside them, in `v2`;
+//! these never change. They were made by `cargo test -p tabularaft-schema --test fixtures -- --ignored`, which writes only files
 //! that do not exist.
 
 #![forbid(unsafe_code)]
@@ -14,12 +14,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tabularaft_schema::{
-    CopyMode, FieldType, NodeName, RecordShape, Schema, SchemaChange, TableDef, TableKind, TableName,
-    TableOptions,
+    CopyMode, FieldType, IndexDef, IndexOn, NodeName, RecordShape, Schema, SchemaChange, TableDef, TableKind,
+    TableName, TableOption, TableOptions,
 };
 
+/// `file` begins with the version that brought it.
 fn path(file: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "../tests/fixtures/v1/schema", file].iter().collect()
+    let (version, name) = file.split_once('/').unwrap();
+    [env!("CARGO_MANIFEST_DIR"), "../tests/fixtures", version, "schema", name].iter().collect()
 }
 
 fn fixture(file: &str) -> Vec<u8> {
@@ -79,8 +81,55 @@ fn changes() -> Vec<SchemaChange> {
 }
 
 fn schema() -> Schema {
+    schema_after(&changes())
+}
+
+fn schema_after(changes: &[SchemaChange]) -> Schema {
     let apply = |schema: Schema, change: &SchemaChange| schema.apply(change).unwrap().unwrap_or(schema);
-    changes().iter().fold(Schema::default(), apply)
+    changes.iter().fold(Schema::default(), apply)
+}
+
+/// What the second version can say and the first could not.
+fn table_def_v2() -> TableDef {
+    let options = TableOptions {
+        read_only: true,
+        ttl_ms: Some(60_000),
+        records_max: Some(1_000_000),
+        bytes_max: Some(1 << 33),
+        ..Default::default()
+    };
+    let def = TableDef::builder("newer").unwrap().field("id", FieldType::U64);
+    let def = def.field("tags", FieldType::list(FieldType::String)).key("id").index("id");
+    let def = def.add_index(IndexDef::new("tag", IndexOn::Each("tags".into())));
+    let function = IndexDef::new("word", IndexOn::Function("words".into())).unique();
+    def.add_index(function).options(options).build().unwrap()
+}
+
+fn changes_v2() -> Vec<SchemaChange> {
+    let table = |name: &str| -> TableName { name.parse().unwrap() };
+    let option = |option| SchemaChange::SetOption { table: table("newer"), option };
+    let wider =
+        [("id", FieldType::U64), ("tags", FieldType::list(FieldType::String)), ("on", FieldType::Bool)];
+    vec![
+        table_def_v2().into(),
+        TableDef::builder("a").unwrap().field("id", FieldType::U64).key("id").build().unwrap().into(),
+        SchemaChange::RenameTable { from: table("a"), to: table("b") },
+        TableDef::builder("c").unwrap().field("id", FieldType::U64).key("id").build().unwrap().into(),
+        SchemaChange::ReplaceTable { table: table("c"), replaces: table("b") },
+        SchemaChange::SetDefaultCopy { table: table("b"), mode: CopyMode::Ram },
+        option(TableOption::ReadOnly(false)),
+        option(TableOption::LoadOrder(-1)),
+        option(TableOption::RecordBytesMax(Some(9_000))),
+        option(TableOption::TtlMs(None)),
+        option(TableOption::RecordsMax(Some(5))),
+        option(TableOption::BytesMax(Some(6))),
+        SchemaChange::DropIndex { table: table("newer"), index: "id".into() },
+        SchemaChange::AddIndex { table: table("newer"), index: IndexDef::on_field("id").unique() },
+        SchemaChange::AddIndex { table: table("b"), index: IndexDef::on_field("id") },
+        SchemaChange::ActivateIndex { table: table("b"), index: "id".into() },
+        SchemaChange::Transform { table: table("newer"), shape: RecordShape::new(2, wider) },
+        SchemaChange::ForgetFormerShapes { table: table("newer") },
+    ]
 }
 
 fn check<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(name: &str, expected: &T) {
@@ -91,23 +140,26 @@ fn check<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(name: &s
 }
 
 #[test]
-fn table_definitions_of_the_first_version_are_read() {
-    check("table_def", &table_def());
+fn table_definitions_of_every_version_are_read() {
+    check("v1/table_def", &table_def());
+    check("v2/table_def", &table_def_v2());
 }
 
 #[test]
-fn schema_changes_of_the_first_version_are_read() {
-    check("schema_changes", &changes());
+fn schema_changes_of_every_version_are_read() {
+    check("v1/schema_changes", &changes());
+    check("v2/schema_changes", &changes_v2());
 }
 
 #[test]
-fn the_schema_of_the_first_version_is_read() {
-    check("schema", &schema());
+fn the_schema_of_every_version_is_read() {
+    check("v1/schema", &schema());
+    check("v2/schema", &schema_after(&changes_v2()[..changes_v2().len() - 1]));
 }
 
 #[test]
 fn records_and_keys_of_the_first_version_are_read() {
-    let (bytes, key) = (fixture("record.bin"), fixture("key.bin"));
+    let (bytes, key) = (fixture("v1/record.bin"), fixture("v1/key.bin"));
     let def = table_def();
     assert_eq!(def.shape.to_json(&bytes).unwrap(), record());
     assert_eq!(def.shape.from_json(&record()).unwrap(), bytes);
@@ -119,11 +171,14 @@ fn records_and_keys_of_the_first_version_are_read() {
 #[ignore = "writes the fixtures that do not exist yet"]
 fn missing_fixtures_are_written() {
     let record = table_def().shape.from_json(&record()).unwrap();
-    write("key.bin", table_def().key_of_record(&record).unwrap().into_bytes());
-    write("record.bin", record);
-    write_both("table_def", &table_def());
-    write_both("schema_changes", &changes());
-    write_both("schema", &schema());
+    write("v1/key.bin", table_def().key_of_record(&record).unwrap().into_bytes());
+    write("v1/record.bin", record);
+    write_both("v1/table_def", &table_def());
+    write_both("v1/schema_changes", &changes());
+    write_both("v1/schema", &schema());
+    write_both("v2/table_def", &table_def_v2());
+    write_both("v2/schema_changes", &changes_v2());
+    write_both("v2/schema", &schema_after(&changes_v2()[..changes_v2().len() - 1]));
 }
 
 fn write_both<T: Serialize>(name: &str, value: &T) {
@@ -133,7 +188,7 @@ fn write_both<T: Serialize>(name: &str, value: &T) {
 
 fn write(file: &str, bytes: Vec<u8>) {
     if !path(file).exists() {
-        std::fs::create_dir_all(path("")).unwrap();
+        std::fs::create_dir_all(path(file).parent().unwrap()).unwrap();
         std::fs::write(path(file), bytes).unwrap();
     }
 }
