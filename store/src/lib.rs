@@ -16,6 +16,7 @@ pub mod memory;
 pub mod row;
 
 mod applier;
+mod backup;
 mod bag;
 mod barrier;
 mod batch;
@@ -23,6 +24,7 @@ mod changed_keys;
 mod changes;
 mod checkpoint;
 mod cluster_state;
+mod content_digest;
 mod copy;
 mod digest;
 mod disc_records;
@@ -55,8 +57,13 @@ mod view;
 mod windows;
 
 pub use applier::{Applied, Applier};
+pub use backup::{
+    BackedUp, BackupDecoder, BackupError, BackupFile, BackupHeader, BackupItem, BackupPart, BackupReader,
+    BackupRecord, BackupSource, BackupSummary, BackupTable, BackupWriter, TableSummary,
+};
 pub use bag::bag_storage_key;
 pub use batch::{Batch, BatchError, batch_needs_sync};
+pub use content_digest::ContentDigest;
 pub use copy::{ChunkError, CopyChunk, LoadedTable, Progress, TableBuilder};
 pub use data_dir::{DataDir, DataDirError, Retired};
 pub use digest::TableDigest;

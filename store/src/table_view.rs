@@ -12,7 +12,7 @@ use crate::memory::MemoryTable;
 use crate::row::{Row, RowRef};
 use crate::stored_record::StoredRecord;
 use crate::table_range::{ALL_KEYS, KeyBounds, TableRange};
-use crate::{Incarnation, LogIndex, TableDigest, bag};
+use crate::{ContentDigest, Incarnation, LogIndex, TableDigest, bag};
 
 /// An immutable state of one table. Reading it takes no lock and is never blocked by the writer.
 pub struct TableView {
@@ -165,6 +165,14 @@ impl TableView {
         self.range(ALL_KEYS, false, None)
     }
 
+    /// The records that follow `cursor`, a storage key (all, if there is none), in this view's own order.
+    pub(crate) fn rows_after(&self, cursor: Option<&[u8]>) -> TableRange<'_> {
+        if let Err(error) = self.readable() {
+            return TableRange::failed(error);
+        }
+        self.records.iter_after(cursor)
+    }
+
     /// The records that belong to an incarnation, found by looking at all.
     pub fn owned_by(&self, owner: Incarnation) -> impl Iterator<Item = Result<StoredRecord<'_>, StoreError>> {
         self.rows().filter(move |record| record.as_ref().map_or(true, |record| record.owner() == Some(owner)))
@@ -195,6 +203,18 @@ impl TableView {
         for record in self.rows() {
             let record = record?;
             digest.add(record.key(), record.version(), record.value());
+        }
+        Ok(digest)
+    }
+
+    /// The digest of what all records say, whichever writes have led to them; found by looking at all.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn content_digest(&self) -> Result<ContentDigest, StoreError> {
+        let mut digest = ContentDigest::default();
+        for record in self.rows() {
+            digest.add(self.record_bytes(&record?));
         }
         Ok(digest)
     }
