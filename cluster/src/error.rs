@@ -147,6 +147,9 @@ pub enum ReadError {
     /// What was given is no key, or no prefix of keys, of the table.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The cursor belongs to another table, or to one that was dropped.
+    #[error("the cursor is of another table, or of one that was dropped: begin again without a cursor")]
+    Cursor,
     /// The table on this cluster is not the one the record type declares.
     #[error("table {table} differs from its record type in: {}", names(.differences))]
     Definition {

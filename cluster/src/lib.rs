@@ -75,7 +75,7 @@ pub use join::LocalData;
 pub use lifecycle::{Lifecycle, PrepareHook, Reason, RebootHook};
 pub use node::{Joined, Node};
 pub use records::Records;
-pub use table::{Sum, Table, Versioned};
+pub use table::{Cursor, InvalidCursor, Page, Sum, Table, Versioned};
 #[doc(hidden)]
 pub use testing::Remains;
 pub use transport::{Secret, SecretError};

@@ -33,6 +33,7 @@ mod error;
 mod image;
 mod incarnation;
 mod install;
+mod key_order;
 mod load_buffer;
 mod local;
 mod open;

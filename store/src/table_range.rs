@@ -7,6 +7,7 @@ use crate::changes::Changes;
 use crate::checkpoint::DiscTable;
 use crate::error::StoreError;
 use crate::memory::{OrderedRange, TableIter};
+use crate::row::RowRef;
 use crate::stored_record::StoredRecord;
 
 /// Two bounds on storage keys.
@@ -29,6 +30,8 @@ enum Source<'a> {
         records: TableIter<'a>,
         bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>),
     },
+    /// The records of a set in memory, put in order.
+    Sorted(std::vec::IntoIter<(&'a [u8], RowRef<'a>)>),
     Merged(Merged<'a>),
     Failed(Option<StoreError>),
 }
@@ -42,6 +45,10 @@ impl<'a> TableRange<'a> {
     pub(crate) fn filtered(records: TableIter<'a>, bounds: KeyBounds<'_>, limit: Option<usize>) -> Self {
         let bounds = (bounds.0.map(<[u8]>::to_vec), bounds.1.map(<[u8]>::to_vec));
         Self::limited(Source::Filtered { records, bounds }, limit)
+    }
+
+    pub(crate) fn sorted(records: Vec<(&'a [u8], RowRef<'a>)>) -> Self {
+        Self::limited(Source::Sorted(records.into_iter()), None)
     }
 
     pub(crate) fn merged(merged: Merged<'a>, limit: Option<usize>) -> Self {
@@ -68,7 +75,8 @@ impl<'a> Iterator for TableRange<'a> {
         let record = match &mut self.source {
             Source::Ordered(records) => records.next(),
             Source::Reversed(records) => records.next(),
-            Source::Filtered { records, bounds } => records.find(|(key, _)| contains(bounds, key)),
+            Source::Filtered { records, bounds } => records.find(|(key, _)| contains(as_slices(bounds), key)),
+            Source::Sorted(records) => records.next(),
             Source::Merged(merged) => {
                 let record = merged.next();
                 if let Some(Err(_)) = record {
@@ -82,15 +90,20 @@ impl<'a> Iterator for TableRange<'a> {
     }
 }
 
-fn contains(bounds: &(Bound<Vec<u8>>, Bound<Vec<u8>>), key: &[u8]) -> bool {
-    let above = match &bounds.0 {
-        Bound::Included(low) => key >= low.as_slice(),
-        Bound::Excluded(low) => key > low.as_slice(),
+fn as_slices(bounds: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> KeyBounds<'_> {
+    (bounds.0.as_ref().map(Vec::as_slice), bounds.1.as_ref().map(Vec::as_slice))
+}
+
+/// Whether a key lies between the bounds.
+pub(crate) fn contains(bounds: KeyBounds<'_>, key: &[u8]) -> bool {
+    let above = match bounds.0 {
+        Bound::Included(low) => key >= low,
+        Bound::Excluded(low) => key > low,
         Bound::Unbounded => true,
     };
-    let below = match &bounds.1 {
-        Bound::Included(high) => key <= high.as_slice(),
-        Bound::Excluded(high) => key < high.as_slice(),
+    let below = match bounds.1 {
+        Bound::Included(high) => key <= high,
+        Bound::Excluded(high) => key < high,
         Bound::Unbounded => true,
     };
     above && below

@@ -8,6 +8,7 @@ use tabularaft_schema::{CopyMode, Key, TableDef, TableId, TableKind};
 use crate::copy::CopyChunk;
 use crate::disc_records::DiscRecords;
 use crate::error::StoreError;
+use crate::key_order;
 use crate::memory::MemoryTable;
 use crate::row::{Row, RowRef};
 use crate::stored_record::StoredRecord;
@@ -158,6 +159,28 @@ impl TableView {
             return TableRange::failed(error);
         }
         self.records.range(bounds, reverse, limit)
+    }
+
+    /// As [`range`](Self::range), in key order or in reverse whatever the table's kind.
+    ///
+    /// Of a set in memory all records are looked at and those within the bounds are put in order; with a limit, no
+    /// more than twice as many as it are held at once.
+    pub fn in_key_order(&self, bounds: KeyBounds<'_>, reverse: bool, limit: Option<usize>) -> TableRange<'_> {
+        match &self.records {
+            Records::Memory(records) if self.is_ready() && !self.is_ordered() => {
+                TableRange::sorted(key_order::first(records.iter(), bounds, reverse, limit))
+            }
+            _ => self.range(bounds, reverse, limit),
+        }
+    }
+
+    /// The records that follow `key` in the view's own order, which is key order unless the table is a set in memory.
+    /// Resumes an iteration over this view behind the last key it gave.
+    pub fn rows_after(&self, key: Option<&[u8]>) -> TableRange<'_> {
+        match self.readable() {
+            Ok(()) => self.records.iter_after(key),
+            Err(error) => TableRange::failed(error),
+        }
     }
 
     /// All records, in key order unless the table is a set in memory.

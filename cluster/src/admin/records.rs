@@ -1,12 +1,12 @@
 //! Records by administrative request: put, get, delete, and scans over one held view.
 
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tabularaft_schema::{Key, TableDef};
-use tabularaft_store::{StoreError, StoredRecord, TableView, View};
+use tabularaft_store::{KeyBounds, StoreError, StoredRecord, TableView, View};
 
 use super::answers::{engine, no_table, same_table, written};
 use super::protocol::{
@@ -103,8 +103,9 @@ struct Place {
 /// What is kept of a scan between two pages.
 pub(crate) struct HeldScan {
     view: Arc<View>,
-    /// The storage keys of a set in memory, which has no order of its own; sorted once for all pages.
-    sorted: Option<Vec<Vec<u8>>>,
+    /// The storage keys that a second page of a set in memory, which has no order of its own, found behind the first
+    /// one; sorted once for all pages that follow.
+    sorted: OnceLock<Vec<Vec<u8>>>,
 }
 
 pub(super) async fn scan(node: &Arc<NodeInner>, scan: ScanRequest) -> Answer {
@@ -116,7 +117,7 @@ pub(super) async fn scan(node: &Arc<NodeInner>, scan: ScanRequest) -> Answer {
     let inner = Arc::clone(node);
     let page = tokio::task::spawn_blocking(move || match resumed {
         Some((held, place)) => page(&inner, &held, Some(place), &scan),
-        None => page(&inner, &Arc::new(HeldScan::begin(engine.store.view(), &scan)?), None, &scan),
+        None => page(&inner, &Arc::new(HeldScan::begin(engine.store.view())), None, &scan),
     });
     page.await.map_err(|error| AdminError::internal(error.to_string()))?.map(AdminReply::Page)
 }
@@ -130,43 +131,49 @@ fn resume(node: &NodeInner, cursor: &Cursor) -> Result<(Arc<HeldScan>, Place), A
 }
 
 impl HeldScan {
-    fn begin(view: Arc<View>, scan: &ScanRequest) -> Result<Self, AdminError> {
-        let copy = copy(&view, &scan.table)?;
-        let sorted = if copy.is_ordered() {
-            None
-        } else {
-            let keys = copy.rows().map(|stored| stored.map(|stored| stored.key().to_vec()));
-            let mut keys = keys
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| AdminError::internal(error.to_string()))?;
-            keys.sort_unstable();
-            Some(keys)
-        };
-        Ok(Self { view, sorted })
+    fn begin(view: Arc<View>) -> Self {
+        Self { view, sorted: OnceLock::new() }
     }
 
-    /// The records between the bounds, in the order of their storage keys or in reverse.
+    /// The records between the bounds, in the order of their storage keys or in reverse. `few` says that no more than
+    /// so many of them will be looked at, and no further page is certain to follow.
     fn records<'a>(
         &'a self,
         copy: &'a TableView,
-        low: Bound<&'a [u8]>,
-        high: Bound<&'a [u8]>,
+        bounds: KeyBounds<'a>,
         reverse: bool,
-    ) -> Box<dyn Iterator<Item = Found<'a>> + 'a> {
-        let Some(keys) = &self.sorted else { return Box::new(copy.range((low, high), reverse, None)) };
-        let first = keys.partition_point(|key| match low {
+        few: Option<usize>,
+    ) -> Result<Box<dyn Iterator<Item = Found<'a>> + 'a>, AdminError> {
+        if copy.is_ordered() {
+            return Ok(Box::new(copy.range(bounds, reverse, None)));
+        }
+        if few.is_some() && self.sorted.get().is_none() {
+            return Ok(Box::new(copy.in_key_order(bounds, reverse, few)));
+        }
+        let keys = self.sorted_keys(copy, bounds)?;
+        let first = keys.partition_point(|key| match bounds.0 {
             Bound::Included(low) => key.as_slice() < low,
             Bound::Excluded(low) => key.as_slice() <= low,
             Bound::Unbounded => false,
         });
-        let end = keys.partition_point(|key| match high {
+        let end = keys.partition_point(|key| match bounds.1 {
             Bound::Included(high) => key.as_slice() <= high,
             Bound::Excluded(high) => key.as_slice() < high,
             Bound::Unbounded => true,
         });
         let keys = keys.get(first..end).unwrap_or_default().iter();
         let find = |key: &'a Vec<u8>| copy.get_all(key).map(|mut found| found.pop()).transpose();
-        if reverse { Box::new(keys.rev().filter_map(find)) } else { Box::new(keys.filter_map(find)) }
+        Ok(if reverse { Box::new(keys.rev().filter_map(find)) } else { Box::new(keys.filter_map(find)) })
+    }
+
+    fn sorted_keys(&self, copy: &TableView, bounds: KeyBounds<'_>) -> Result<&[Vec<u8>], AdminError> {
+        if let Some(sorted) = self.sorted.get() {
+            return Ok(sorted);
+        }
+        let keys = copy.in_key_order(bounds, false, None);
+        let keys = keys.map(|stored| stored.map(|stored| stored.key().to_vec())).collect::<Result<_, _>>();
+        let keys = keys.map_err(|error: StoreError| AdminError::internal(error.to_string()))?;
+        Ok(self.sorted.get_or_init(|| keys))
     }
 }
 
@@ -185,7 +192,9 @@ fn page(
     let (low, high) = bounds(scan, place.as_ref().map(|place| place.key.as_slice()));
     let (low, high) = (low.as_ref().map(Vec::as_slice), high.as_ref().map(Vec::as_slice));
     let (mut records, mut bytes, mut last) = (Vec::new(), 0, None);
-    for (looked_at, stored) in held.records(copy, low, high, scan.reverse).enumerate() {
+    // Of a set in memory the first page sorts no more than it shows: most scans have no second one.
+    let few = (place.is_none() && scan.filters.is_empty()).then_some(limit.saturating_add(1));
+    for (looked_at, stored) in held.records(copy, (low, high), scan.reverse, few)?.enumerate() {
         let stored = stored.map_err(|error| AdminError::internal(error.to_string()))?;
         if records.len() >= limit || bytes >= PAGE_BYTES_MAX || looked_at >= LOOKED_AT_MAX {
             let token = place.map(|place| place.view);

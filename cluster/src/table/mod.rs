@@ -1,6 +1,8 @@
 //! Typed tables: reads in the calling thread, writes through the log.
 
+mod cursor;
 mod read;
+mod walk;
 mod write;
 
 use std::marker::PhantomData;
@@ -14,6 +16,9 @@ use tabularaft_store::View;
 use crate::error::ReadError;
 use crate::inner::NodeInner;
 
+pub use cursor::{Cursor, InvalidCursor};
+pub(crate) use read::decoded;
+pub use walk::Page;
 pub use write::Sum;
 
 /// A record with the version under which it is stored. Versions grow with every write anywhere in the cluster and are

@@ -85,7 +85,7 @@ impl<R: Record> Table<R> {
         self.records(Bound::Unbounded, Bound::Unbounded)
     }
 
-    /// The records whose keys lie in the range, in key order. Of a set the whole table is looked at.
+    /// The records whose keys lie in the range, in key order. Of a set in memory the whole table is looked at.
     ///
     /// # Errors
     ///
@@ -94,7 +94,12 @@ impl<R: Record> Table<R> {
         // Keys are prefix-free, so everything that starts with a key, as a bag's records do, is under that key.
         let low = match range.start_bound() {
             Bound::Included(key) => Bound::Included(key.to_key().into_bytes()),
-            Bound::Excluded(key) => end_of(key.to_key()).map_or(Bound::Unbounded, Bound::Included),
+            Bound::Excluded(key) => {
+                let key = key.to_key();
+                // Behind the highest key of all there is nothing, in a bag neither what is under it.
+                let Some(end) = end_of(key.clone()) else { return self.nothing(key) };
+                Bound::Included(end)
+            }
             Bound::Unbounded => Bound::Unbounded,
         };
         let high = match range.end_bound() {
@@ -105,7 +110,9 @@ impl<R: Record> Table<R> {
         self.records(low, high)
     }
 
-    /// The records whose first key field, a string, starts with `prefix`, in key order.
+    /// The records whose first key field, a string, starts with `prefix`, in key order. Of a compound key a JSON array
+    /// of its first values, as in `["kitchen"]`, stands for all keys that begin with these values. Of a set in memory
+    /// the whole table is looked at.
     ///
     /// # Errors
     ///
@@ -128,6 +135,10 @@ impl<R: Record> Table<R> {
         read_index.wait(door::now() + self.timeout).await
     }
 
+    fn nothing(&self, at: Key) -> Result<Records<R>, ReadError> {
+        self.records(Bound::Excluded(at.as_bytes().to_vec()), Bound::Excluded(at.into_bytes()))
+    }
+
     fn records(&self, low: Bound<Vec<u8>>, high: Bound<Vec<u8>>) -> Result<Records<R>, ReadError> {
         let engine = self.node.engine().ok_or(ReadError::Stopped)?;
         let view = engine.store.view();
@@ -135,7 +146,10 @@ impl<R: Record> Table<R> {
         Ok(Records::new(view, &copy, low, high))
     }
 
-    fn read<T>(&self, read: impl FnOnce(&TableView) -> Result<T, ReadError>) -> Result<T, ReadError> {
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&TableView) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
         let engine = self.node.engine_guard();
         let view = engine.as_ref().ok_or(ReadError::Stopped)?.store.read();
         read(self.copy_in(&view)?)
@@ -149,7 +163,7 @@ impl<R: Record> Table<R> {
 }
 
 /// The first byte string behind everything that is under the key.
-fn end_of(key: Key) -> Option<Vec<u8>> {
+pub(super) fn end_of(key: Key) -> Option<Vec<u8>> {
     Key::successor_of_prefix(key.as_bytes()).map(Key::into_bytes)
 }
 
@@ -163,6 +177,14 @@ fn found<R: Record>(
 ) -> Result<Versioned<R>, ReadError> {
     let stored = stored.map_err(store_error)?;
     versioned(copy.record_bytes(&stored), stored.version())
+}
+
+/// The record of what is stored, or why it cannot be had.
+pub(crate) fn decoded<R: Record>(
+    copy: &TableView,
+    stored: Result<StoredRecord<'_>, StoreError>,
+) -> Result<R, ReadError> {
+    Ok(R::decode(copy.record_bytes(&stored.map_err(store_error)?))?)
 }
 
 fn store_error(error: StoreError) -> ReadError {
