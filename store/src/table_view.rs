@@ -188,14 +188,6 @@ impl TableView {
         self.range(ALL_KEYS, false, None)
     }
 
-    /// The records that follow `cursor`, a storage key (all, if there is none), in this view's own order.
-    pub(crate) fn rows_after(&self, cursor: Option<&[u8]>) -> TableRange<'_> {
-        if let Err(error) = self.readable() {
-            return TableRange::failed(error);
-        }
-        self.records.iter_after(cursor)
-    }
-
     /// The records that belong to an incarnation, found by looking at all.
     pub fn owned_by(&self, owner: Incarnation) -> impl Iterator<Item = Result<StoredRecord<'_>, StoreError>> {
         self.rows().filter(move |record| record.as_ref().map_or(true, |record| record.owner() == Some(owner)))
