@@ -56,7 +56,7 @@ impl Home {
             );
             dir.restore(&retired)?;
         }
-        let identity = dir.as_ref().map(|dir| Identity::load(dir.path())).transpose()?.flatten();
+        let identity = dir.as_ref().map(|dir| Identity::load_held(dir)).transpose()?.flatten();
         if let (Some(identity), Some(dir)) = (&identity, &dir) {
             identity.check_owner(dir.path(), &name, &config.cluster_name)?;
         }

@@ -8,6 +8,8 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::files::{FileSystem, OsFiles};
+
 /// What a write or sync is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -43,6 +45,11 @@ pub trait DiscControl: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The error the writer shall see in place of the sync.
     fn before_sync(&self, what: DiscUse) -> io::Result<()>;
+
+    /// The files below.
+    fn files(&self) -> &dyn FileSystem {
+        &OsFiles
+    }
 }
 
 /// The discs as the operating system gives them.

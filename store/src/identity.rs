@@ -9,6 +9,7 @@ use tabularaft_schema::NodeName;
 
 use crate::data_dir::{DataDir, IDENTITY};
 use crate::disc::DiscUse;
+use crate::files::{FileSystem, OsFiles};
 use crate::small_file::{SmallFile, SmallFileError};
 
 const FILE: SmallFile = SmallFile { kind: "identity", version: 1, disc_use: DiscUse::Identity };
@@ -151,8 +152,20 @@ impl Identity {
     /// # Errors
     /// [`IdentityError::Damaged`], [`IdentityError::NewerFormat`], [`IdentityError::Io`].
     pub fn load(data_dir: &Path) -> Result<Option<Self>, IdentityError> {
+        Self::load_from(data_dir, &OsFiles)
+    }
+
+    /// The same, in the data directory that is held.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_held(data_dir: &DataDir) -> Result<Option<Self>, IdentityError> {
+        Self::load_from(data_dir.path(), data_dir.disc().files())
+    }
+
+    fn load_from(data_dir: &Path, files: &dyn FileSystem) -> Result<Option<Self>, IdentityError> {
         let path = data_dir.join(IDENTITY);
-        let body = match FILE.read(&path) {
+        let body = match FILE.read(&path, files) {
             Ok(None) => return Ok(None),
             Ok(Some(body)) => body,
             Err(SmallFileError::Io(source)) => return Err(IdentityError::Io { path, doing: "read", source }),

@@ -9,11 +9,13 @@
 
 pub mod data_dir;
 pub mod disc;
+pub mod files;
 pub mod identity;
 pub mod log;
 pub mod memory;
 /// Records as the store keeps them.
 pub mod row;
+pub mod threads;
 
 mod applier;
 mod backup;

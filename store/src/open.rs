@@ -35,7 +35,7 @@ pub(crate) fn open(options: &StoreOptions) -> Result<Opened, StoreError> {
 }
 
 fn open_file(dir: &Path, options: &StoreOptions) -> Result<Arc<TablesFile>, StoreError> {
-    std::fs::create_dir_all(dir).map_err(|error| StoreError::io("creating", dir, error))?;
+    options.disc.files().create_dir_all(dir).map_err(|error| StoreError::io("creating", dir, error))?;
     TablesFile::open(dir.join(layout::FILE_NAME), Arc::clone(&options.disc), options.cache_bytes)
 }
 

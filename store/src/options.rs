@@ -7,6 +7,7 @@ use std::time::Duration;
 use tabularaft_schema::NodeName;
 
 use crate::disc::{DiscControl, OsDisc};
+use crate::threads::{OsThreads, Threads};
 use crate::{LogIndex, Position};
 
 /// Called by the checkpoint thread after each checkpoint, with the position up to which the log may be purged. It must
@@ -29,6 +30,8 @@ pub struct StoreOptions {
     pub dir: Option<PathBuf>,
     /// The door that every write to disc passes.
     pub disc: Arc<dyn DiscControl>,
+    /// Where the store's threads come from.
+    pub threads: Arc<dyn Threads>,
     /// See the table above.
     pub checkpoint_bytes: usize,
     /// See the table above.
@@ -54,6 +57,7 @@ impl StoreOptions {
             node,
             dir: None,
             disc: Arc::new(OsDisc),
+            threads: Arc::new(OsThreads),
             checkpoint_bytes: 64 * Self::MIB,
             checkpoint_interval: Duration::from_secs(30),
             cache_bytes: 64 * Self::MIB,

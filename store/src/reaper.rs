@@ -1,11 +1,11 @@
 //! The thread that frees large structures, so that the writer does not.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded};
 
 use crate::table_state::{Body, TableState};
+use crate::threads::{Running, Threads, Turn, Worker};
 use crate::view::View;
 
 /// How much may wait to be freed. At the limit whoever lets go of something frees it.
@@ -28,12 +28,16 @@ pub(crate) struct Reaper {
     sender: Sender<Garbage>,
 }
 
+/// What the thread does.
+struct Reaping {
+    receiver: Receiver<Garbage>,
+}
+
 impl Reaper {
-    pub(crate) fn start() -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub(crate) fn start(threads: &dyn Threads) -> std::io::Result<(Self, Box<dyn Running>)> {
         let (sender, receiver) = bounded(WAITING_MAX);
-        let thread =
-            std::thread::Builder::new().name("tabularaft-reaper".to_owned()).spawn(move || run(&receiver))?;
-        Ok((Self { sender }, thread))
+        let running = threads.start("tabularaft-reaper", Box::new(Reaping { receiver }))?;
+        Ok((Self { sender }, running))
     }
 
     pub(crate) fn take(&self, garbage: Garbage) {
@@ -42,17 +46,27 @@ impl Reaper {
         }
     }
 
-    pub(crate) fn stop(&self) {
+    pub(crate) fn stop(&self, running: &dyn Running) {
         // A full channel is only waited for while the thread frees what is in it.
+        running.help();
         let _ = self.sender.send(Garbage::Stop);
     }
 }
 
-fn run(receiver: &Receiver<Garbage>) {
-    while let Ok(garbage) = receiver.recv() {
-        match garbage {
-            Garbage::Stop => return,
-            garbage => drop(garbage),
+impl Worker for Reaping {
+    fn turn(&mut self, waits: bool) -> Turn {
+        let received = if waits {
+            self.receiver.recv().map_err(|_| TryRecvError::Disconnected)
+        } else {
+            self.receiver.try_recv()
+        };
+        match received {
+            Ok(Garbage::Stop) | Err(TryRecvError::Disconnected) => Turn::Ended,
+            Err(TryRecvError::Empty) => Turn::Idle,
+            Ok(garbage) => {
+                drop(garbage);
+                Turn::Worked
+            }
         }
     }
 }

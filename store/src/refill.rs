@@ -13,6 +13,7 @@ use crate::state::State;
 use crate::table_range::ALL_KEYS;
 use crate::table_state;
 use crate::table_view::Records;
+use crate::threads::{Turn, Worker};
 
 /// How many records are read between two looks at whether the store is being closed.
 const RECORDS_PER_LOOK: usize = 1024;
@@ -21,23 +22,33 @@ const RECORDS_PER_LOOK: usize = 1024;
 pub(crate) fn start(shared: &Arc<Shared>, state: &State, request: RefillRequest) -> Result<(), StoreError> {
     let Some(table) = state.tables.get(&request.table) else { return Ok(()) };
     let (records, def) = (table.records(), Arc::clone(&table.def));
-    let of_thread = Arc::clone(shared);
-    let thread = std::thread::Builder::new()
-        .name("tabularaft-refill".to_owned())
-        .spawn(move || run(&of_thread, &records, &def, &request))
-        .map_err(StoreError::from_io)?;
-    shared.refills.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+    let refill = Refill { shared: Arc::clone(shared), records, def, request };
+    let running = shared.options.threads.start("tabularaft-refill", Box::new(refill));
+    let running = running.map_err(StoreError::from_io)?;
+    shared.refills.lock().unwrap_or_else(PoisonError::into_inner).push(running);
     Ok(())
 }
 
-fn run(shared: &Shared, records: &Records, def: &TableDef, request: &RefillRequest) {
-    match read(shared, records, def) {
-        Ok(Some(memory)) => hand_over(shared, request, memory),
-        Ok(None) => {}
-        Err(error) => {
-            tracing::error!(%error, table = %def.name, "a disc-only table could not be read into memory");
-            shared.poison(error);
+/// What one thread does, in one turn.
+struct Refill {
+    shared: Arc<Shared>,
+    records: Records,
+    def: Arc<TableDef>,
+    request: RefillRequest,
+}
+
+impl Worker for Refill {
+    fn turn(&mut self, _waits: bool) -> Turn {
+        let (shared, def) = (self.shared.as_ref(), self.def.as_ref());
+        match read(shared, &self.records, def) {
+            Ok(Some(memory)) => hand_over(shared, &self.request, memory),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%error, table = %def.name, "a disc-only table could not be read into memory");
+                shared.poison(error);
+            }
         }
+        Turn::Ended
     }
 }
 

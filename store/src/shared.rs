@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 
@@ -12,6 +11,7 @@ use crate::error::StoreError;
 use crate::options::StoreOptions;
 use crate::reaper::Reaper;
 use crate::state::State;
+use crate::threads::Running;
 use crate::view::View;
 
 /// Readers touch `view` and nothing else; `state` is locked by the one writer of the moment.
@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) options: StoreOptions,
     pub(crate) file: Option<Arc<TablesFile>>,
     /// Threads that read disc-only tables into memory.
-    pub(crate) refills: Mutex<Vec<JoinHandle<()>>>,
+    pub(crate) refills: Mutex<Vec<Box<dyn Running>>>,
     /// Grows when the store is replaced as a whole, so that a checkpoint frozen before is not written after.
     epoch: AtomicU64,
     poison: OnceLock<Arc<StoreError>>,

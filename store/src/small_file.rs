@@ -8,11 +8,11 @@
 //! The first line keeps this shape in every version; the checksum covers all of the file but itself. Text, so that an
 //! operator can look inside; checksummed, so that nobody mistakes a damaged or hand-edited file for a whole one.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::disc::{DiscControl, DiscUse};
+use crate::files::{FileSystem, Opening};
 
 /// What kind of file it is.
 #[derive(Debug, Clone, Copy)]
@@ -35,8 +35,8 @@ pub(crate) enum SmallFileError {
 
 impl SmallFile {
     /// Reads the file's body; `None` if there is no such file.
-    pub(crate) fn read(self, path: &Path) -> Result<Option<String>, SmallFileError> {
-        let bytes = match fs::read(path) {
+    pub(crate) fn read(self, path: &Path, files: &dyn FileSystem) -> Result<Option<String>, SmallFileError> {
+        let bytes = match files.read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(SmallFileError::Io(error)),
@@ -70,12 +70,13 @@ impl SmallFile {
         let text = format!("tabularaft {}, format {}, crc32c {crc}\n{body}", self.kind, self.version);
         let unfinished = unfinished(path);
         disc.before_write(self.disc_use, text.len())?;
-        let mut file = File::create(&unfinished)?;
-        file.write_all(text.as_bytes())?;
+        let files = disc.files();
+        let file = files.open(&unfinished, Opening::Emptied)?;
+        file.write_all_at(text.as_bytes(), 0)?;
         disc.before_sync(self.disc_use)?;
         file.sync_all()?;
         disc.before_write(self.disc_use, 0)?;
-        fs::rename(&unfinished, path)?;
+        files.rename(&unfinished, path)?;
         match path.parent() {
             Some(parent) => sync_dir(parent, self.disc_use, disc),
             None => Ok(()),
@@ -86,7 +87,7 @@ impl SmallFile {
 /// Makes names that were created, renamed or removed in a directory durable.
 pub(crate) fn sync_dir(dir: &Path, disc_use: DiscUse, disc: &dyn DiscControl) -> io::Result<()> {
     disc.before_sync(disc_use)?;
-    File::open(dir)?.sync_all()
+    disc.files().sync_dir(dir)
 }
 
 fn unfinished(path: &Path) -> PathBuf {

@@ -1,7 +1,6 @@
 //! The store: one writer, any number of readers, a checkpoint behind them.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, PoisonError};
 
 use arc_swap::Guard;
 use tabularaft_schema::{CopyMode, TableId, TableName};
@@ -16,6 +15,7 @@ use crate::reaper::Reaper;
 use crate::shared::Shared;
 use crate::staging::Staging;
 use crate::table_view::CopyState;
+use crate::threads::Running;
 use crate::view::View;
 use crate::{Position, RequestId, Seen};
 
@@ -48,7 +48,9 @@ use crate::{Position, RequestId, Seen};
 /// ```
 pub struct Store {
     shared: Arc<Shared>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    reaping: Box<dyn Running>,
+    /// `None`: a node without a disc.
+    checkpointing: Option<Box<dyn Running>>,
 }
 
 /// How this node holds a table, for status output.
@@ -74,24 +76,29 @@ impl Store {
     /// # Errors
     /// The directory or a file in it cannot be used, is damaged, or was written by a newer build.
     pub fn open(options: StoreOptions) -> Result<Arc<Self>, StoreError> {
-        let (reaper, reaping) = Reaper::start().map_err(StoreError::from_io)?;
+        let (reaper, reaping) = Reaper::start(options.threads.as_ref()).map_err(StoreError::from_io)?;
         let opened = open::open(&options);
         let (state, file, checkpointed) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                reaper.stop();
+                reaper.stop(reaping.as_ref());
                 return Err(error);
             }
         };
         let shared = Arc::new(Shared::new(state, reaper, options, file));
         shared.lock().publish(&shared);
         shared.control.set_checkpointed(checkpointed);
-        let store = Arc::new(Self { shared, threads: Mutex::new(vec![reaping]) });
-        if let Some(file) = &store.shared.file {
-            let thread = CheckpointThread::start(&store.shared, file)?;
-            store.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        let checkpointing = match &shared.file {
+            Some(file) => CheckpointThread::start(&shared, file).map(Some),
+            None => Ok(None),
+        };
+        match checkpointing {
+            Ok(checkpointing) => Ok(Arc::new(Self { shared, reaping, checkpointing })),
+            Err(error) => {
+                shared.reaper.stop(reaping.as_ref());
+                Err(error)
+            }
         }
-        Ok(store)
     }
 
     /// The newest published state, to be kept as long as needed.
@@ -156,6 +163,9 @@ impl Store {
         let ticket = self.shared.control.request();
         if !wait {
             return Ok(());
+        }
+        if let Some(checkpointing) = &self.checkpointing {
+            checkpointing.help();
         }
         match self.shared.control.wait(ticket) {
             Ok(()) => Ok(()),
@@ -237,15 +247,11 @@ impl Store {
         self.shared.control.stop();
         let refills =
             std::mem::take(&mut *self.shared.refills.lock().unwrap_or_else(PoisonError::into_inner));
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        if !threads.is_empty() {
-            self.shared.reaper.stop();
+        for thread in refills.iter().chain(&self.checkpointing) {
+            thread.join();
         }
-        for thread in refills.into_iter().chain(threads) {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the store panicked");
-            }
-        }
+        self.shared.reaper.stop(self.reaping.as_ref());
+        self.reaping.join();
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) enum Signal {
     Checkpoint { ticket: u64 },
     /// End.
     Stop,
+    /// Look again later.
+    Nothing,
 }
 
 /// Why waiting for a checkpoint ended without one.
@@ -67,8 +69,8 @@ impl CheckpointControl {
         }
     }
 
-    /// For the checkpoint thread: waits for a signal, or until `interval` has passed.
-    pub(crate) fn next(&self, interval: Duration) -> Signal {
+    /// For the checkpoint thread: waits for a signal, or until `interval` has passed; or does not wait.
+    pub(crate) fn next(&self, interval: Duration, waits: bool) -> Signal {
         let deadline = Instant::now() + interval;
         let mut state = self.lock();
         loop {
@@ -79,6 +81,9 @@ impl CheckpointControl {
             if state.signalled || left.is_zero() {
                 state.signalled = false;
                 return Signal::Checkpoint { ticket: state.requested };
+            }
+            if !waits {
+                return Signal::Nothing;
             }
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::{Builder, Database, ReadTransaction, TableHandle, WriteTransaction};
 
+use super::backend::Backend;
 use super::disc_table::DiscTable;
 use super::layout;
 use crate::disc::{DiscControl, DiscUse};
 use crate::error::StoreError;
+use crate::files::Opening;
 
 /// One open database file. It has one writer at a time; readers see the last commit.
 pub(crate) struct TablesFile {
@@ -29,9 +31,11 @@ impl TablesFile {
         disc: Arc<dyn DiscControl>,
         cache_bytes: usize,
     ) -> Result<Arc<Self>, StoreError> {
+        let file = disc.files().open(&path, Opening::Kept);
+        let file = file.map_err(|error| StoreError::io("opening", &path, error))?;
         let database = Builder::new()
             .set_cache_size(cache_bytes)
-            .create(&path)
+            .create_with_backend(Backend::new(file))
             .map_err(|error| StoreError::database("opening", &path, error))?;
         let file = Self { database, path, disc, next_generation: AtomicU64::new(1), held: Mutex::default() };
         file.check_format()?;

@@ -4,6 +4,7 @@
 //! one transaction together with the position it reaches; the log may then be purged up to there, and recovery is to
 //! open the file and apply the rest of the log again.
 
+mod backend;
 mod control;
 mod database;
 mod disc_table;

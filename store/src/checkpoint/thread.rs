@@ -1,14 +1,17 @@
 //! The thread that writes checkpoints, and the only one that does while the store is open.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use super::control::Signal;
 use super::database::TablesFile;
 use crate::error::StoreError;
 use crate::shared::Shared;
+use crate::threads::{Running, Turn, Worker};
 
-pub(crate) struct CheckpointThread;
+pub(crate) struct CheckpointThread {
+    shared: Arc<Shared>,
+    file: Arc<TablesFile>,
+}
 
 /// What came of looking for something to write.
 enum Outcome {
@@ -19,29 +22,36 @@ enum Outcome {
 }
 
 impl CheckpointThread {
-    pub(crate) fn start(shared: &Arc<Shared>, file: &Arc<TablesFile>) -> Result<JoinHandle<()>, StoreError> {
-        let (shared, file) = (Arc::clone(shared), Arc::clone(file));
-        let path = file.path().to_owned();
-        std::thread::Builder::new()
-            .name("tabularaft-checkpoint".to_owned())
-            .spawn(move || run(&shared, &file))
-            .map_err(|error| StoreError::io("starting the checkpoint thread for", &path, error))
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        file: &Arc<TablesFile>,
+    ) -> Result<Box<dyn Running>, StoreError> {
+        let worker = Self { shared: Arc::clone(shared), file: Arc::clone(file) };
+        let started = shared.options.threads.start("tabularaft-checkpoint", Box::new(worker));
+        started.map_err(|error| StoreError::io("starting the checkpoint thread for", file.path(), error))
     }
 }
 
-fn run(shared: &Shared, file: &Arc<TablesFile>) {
-    let _on_panic = FailOnPanic(shared);
-    while let Signal::Checkpoint { ticket } = shared.control.next(shared.options.checkpoint_interval) {
-        match checkpoint(shared, file) {
+impl Worker for CheckpointThread {
+    fn turn(&mut self, waits: bool) -> Turn {
+        let shared = self.shared.as_ref();
+        let _on_panic = FailOnPanic(shared);
+        let ticket = match shared.control.next(shared.options.checkpoint_interval, waits) {
+            Signal::Checkpoint { ticket } => ticket,
+            Signal::Nothing => return Turn::Idle,
+            Signal::Stop => return Turn::Ended,
+        };
+        match checkpoint(shared, &self.file) {
             Ok(Outcome::Done) => shared.control.completed(ticket),
             Ok(Outcome::NotNow) => {}
             Err(error) => {
                 tracing::error!(%error, "the checkpoint failed, the store stops writing");
                 shared.poison(error);
                 shared.control.failed();
-                return;
+                return Turn::Ended;
             }
         }
+        Turn::Worked
     }
 }
 

@@ -13,9 +13,8 @@
 mod error;
 mod retirement;
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::TryLockError;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +22,7 @@ pub use error::DataDirError;
 pub use retirement::Retired;
 
 use crate::disc::{DiscControl, DiscUse, OsDisc};
+use crate::files::{DiscFile, FileSystem};
 use crate::small_file;
 
 // Persistent: add, never change or reuse.
@@ -41,7 +41,7 @@ pub struct DataDir {
     path: PathBuf,
     disc: Arc<dyn DiscControl>,
     /// Holds the lock as long as it is open.
-    _lock: File,
+    _lock: Arc<dyn DiscFile>,
 }
 
 impl DataDir {
@@ -61,7 +61,7 @@ impl DataDir {
     pub fn open_on(path: impl AsRef<Path>, disc: Arc<dyn DiscControl>) -> Result<Self, DataDirError> {
         let path = path.as_ref().to_owned();
         create(&path, disc.as_ref()).map_err(|error| DataDirError::io(&path, "create", error))?;
-        let lock = take_lock(&path)?;
+        let lock = take_lock(&path, disc.files())?;
         let dir = Self { path, disc, _lock: lock };
         dir.resolve_interrupted_retirement()?;
         Ok(dir)
@@ -103,6 +103,10 @@ impl DataDir {
         self.path.join(EXPORTS)
     }
 
+    fn files(&self) -> &dyn FileSystem {
+        self.disc.files()
+    }
+
     fn sync(&self, dir: &Path) -> Result<(), DataDirError> {
         small_file::sync_dir(dir, DiscUse::DataDir, self.disc.as_ref())
             .map_err(|error| DataDirError::io(dir, "sync", error))
@@ -123,10 +127,10 @@ impl DataDir {
 }
 
 fn create(path: &Path, disc: &dyn DiscControl) -> io::Result<()> {
-    if path.is_dir() {
+    if disc.files().is_dir(path) {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    disc.files().create_dir_all(path)?;
     match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => small_file::sync_dir(parent, DiscUse::DataDir, disc),
         None => Ok(()),
@@ -134,42 +138,31 @@ fn create(path: &Path, disc: &dyn DiscControl) -> io::Result<()> {
 }
 
 /// Takes the lock and writes into it who has it, for those who come later.
-fn take_lock(dir: &Path) -> Result<File, DataDirError> {
+fn take_lock(dir: &Path, files: &dyn FileSystem) -> Result<Arc<dyn DiscFile>, DataDirError> {
     let path = dir.join(LOCK);
     let fail = |doing, error| DataDirError::io(&path, doing, error);
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(|error| fail("open", error))?;
-    match file.try_lock() {
-        Ok(()) => {}
+    let lock = match files.lock(&path) {
+        Ok(lock) => lock,
         Err(TryLockError::WouldBlock) => {
-            let mut by = String::new();
             // What the holder wrote is a courtesy; without it the message is merely less helpful.
-            let known = file.take(64).read_to_string(&mut by).is_ok() && !by.trim().is_empty();
-            let by = if known { by.trim().to_owned() } else { "another process".to_owned() };
-            return Err(DataDirError::InUse { path: dir.to_owned(), by });
+            let by =
+                files.read(&path).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+            let by = if by.trim().is_empty() { "another process" } else { by.trim() };
+            return Err(DataDirError::InUse { path: dir.to_owned(), by: by.to_owned() });
         }
         Err(TryLockError::Error(error)) => return Err(fail("lock", error)),
-    }
-    file.set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "process {}", std::process::id()))
+    };
+    let holder = format!("process {}\n", std::process::id());
+    lock.set_len(0)
+        .and_then(|()| lock.write_all_at(holder.as_bytes(), 0))
         .map_err(|error| fail("write", error))?;
-    Ok(file)
+    Ok(lock)
 }
 
 /// Removes a file or a whole directory; fine if there is none.
-fn remove(path: &Path) -> io::Result<()> {
-    let result = match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match result {
+fn remove(path: &Path, files: &dyn FileSystem) -> io::Result<()> {
+    let removed = if files.is_dir(path) { files.remove_dir_all(path) } else { files.remove_file(path) };
+    match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }

@@ -9,7 +9,6 @@
 //! | retired | complete, but undecided: [`DataDir::pending_retirement`] reports it |
 //! | restoring | what replaced the data is given up: the restoration is finished |
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DataDir, DataDirError, IDENTITY, LOG, TABLES, remove};
 use crate::disc::DiscUse;
+use crate::files::FileSystem;
 use crate::small_file::{SmallFile, SmallFileError};
 
 /// What is retired together. Persistent: add, never change or reuse.
@@ -72,7 +72,7 @@ impl DataDir {
             return Err(DataDirError::RetirementPending { path: self.retired_path(note.number) });
         }
         let number = self.retired()?.last().map_or(1, |last| last.number + 1);
-        let items = present_items(&self.path);
+        let items = present_items(&self.path, self.files());
         let mut note = Note { number, reason: reason.to_owned(), step: Step::Retiring, items };
         if let Err(error) = self.move_aside(&mut note) {
             note.step = Step::Retiring;
@@ -95,7 +95,7 @@ impl DataDir {
         // A restoration that failed half-way may be called again: its note knows what had been retired.
         let items = match self.note_about(retired)? {
             Some(note) => note.items,
-            None => present_items(&retired.path),
+            None => present_items(&retired.path, self.files()),
         };
         let note =
             Note { number: retired.number, reason: retired.reason.clone(), step: Step::Restoring, items };
@@ -120,10 +120,10 @@ impl DataDir {
         self.check_undecided(retired)?;
         // Renamed first, so that data that is half deleted can never be restored.
         let discarded = self.path.join(format!("{DISCARDED_PREFIX}{}", retired.number));
-        self.step(&retired.path, "rename", || fs::rename(&retired.path, &discarded))?;
+        self.step(&retired.path, "rename", || self.files().rename(&retired.path, &discarded))?;
         self.sync(&self.path)?;
         self.remove_note()?;
-        self.step(&discarded, "remove", || remove(&discarded))?;
+        self.step(&discarded, "remove", || remove(&discarded, self.files()))?;
         self.sync(&self.path)
     }
 
@@ -156,7 +156,7 @@ impl DataDir {
     /// Brings whatever a crash interrupted to an end, so that a note that is left says "retired".
     pub(super) fn resolve_interrupted_retirement(&self) -> Result<(), DataDirError> {
         for (_, discarded) in self.numbered(DISCARDED_PREFIX)? {
-            self.step(&discarded, "remove", || remove(&discarded))?;
+            self.step(&discarded, "remove", || remove(&discarded, self.files()))?;
         }
         let Some(note) = self.read_note()? else { return Ok(()) };
         match note.step {
@@ -174,7 +174,7 @@ impl DataDir {
                 );
                 self.finish_restoring(&note)
             }
-            Step::Retired if self.retired_path(note.number).exists() => Ok(()),
+            Step::Retired if self.files().exists(&self.retired_path(note.number)) => Ok(()),
             // Discarded, but the note was still there when the crash came.
             Step::Retired => self.remove_note(),
         }
@@ -184,7 +184,7 @@ impl DataDir {
         let folder = self.retired_path(note.number);
         // The note comes first: a folder without a note would look like data that was kept.
         self.write_note(note)?;
-        self.step(&folder, "create", || fs::create_dir(&folder))?;
+        self.step(&folder, "create", || self.files().create_dir_all(&folder))?;
         self.sync(&self.path)?;
         for item in &note.items {
             self.move_item(&self.path.join(item), &folder.join(item))?;
@@ -197,11 +197,11 @@ impl DataDir {
         let folder = self.retired_path(note.number);
         for item in &note.items {
             let (aside, place) = (folder.join(item), self.path.join(item));
-            if aside.exists() && place.exists() {
+            if self.files().exists(&aside) && self.files().exists(&place) {
                 let reason = format!("it says that {item} was being retired, but a new one exists already");
                 return Err(DataDirError::Damaged { path: self.note_path(), offset: 0, reason });
             }
-            if aside.exists() {
+            if self.files().exists(&aside) {
                 self.move_item(&aside, &place)?;
             }
         }
@@ -215,13 +215,13 @@ impl DataDir {
         for item in ITEMS {
             let (aside, place) = (folder.join(item), self.path.join(item));
             // An item that was retired and is not aside any more has come back already: it must not be deleted.
-            let came_back = note.items.iter().any(|retired| retired == item) && !aside.exists();
+            let came_back = note.items.iter().any(|retired| retired == item) && !self.files().exists(&aside);
             if came_back {
                 continue;
             }
-            self.step(&place, "remove", || remove(&place))?;
+            self.step(&place, "remove", || remove(&place, self.files()))?;
             self.sync(&self.path)?;
-            if aside.exists() {
+            if self.files().exists(&aside) {
                 self.move_item(&aside, &place)?;
             }
         }
@@ -231,7 +231,7 @@ impl DataDir {
 
     /// Renames, and makes both names durable; the new one first, so that there is always one.
     fn move_item(&self, from: &Path, to: &Path) -> Result<(), DataDirError> {
-        self.step(from, "move", || fs::rename(from, to))?;
+        self.step(from, "move", || self.files().rename(from, to))?;
         for dir in [to.parent(), from.parent()].into_iter().flatten() {
             self.sync(dir)?;
         }
@@ -240,7 +240,7 @@ impl DataDir {
 
     /// Removes an emptied folder. What somebody else put into it stays.
     fn remove_folder(&self, folder: &Path) -> Result<(), DataDirError> {
-        self.step(folder, "remove", || match fs::remove_dir(folder) {
+        self.step(folder, "remove", || match self.files().remove_dir(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
                 tracing::warn!(folder = %folder.display(), "retired folder holds unknown files and is left where it is");
@@ -257,7 +257,9 @@ impl DataDir {
             Some(note) if note.number != retired.number => {
                 Err(DataDirError::RetirementPending { path: self.retired_path(note.number) })
             }
-            _ if !retired.path.is_dir() => Err(DataDirError::NotRetired { path: retired.path.clone() }),
+            _ if !self.files().is_dir(&retired.path) => {
+                Err(DataDirError::NotRetired { path: retired.path.clone() })
+            }
             note => Ok(note),
         }
     }
@@ -276,15 +278,13 @@ impl DataDir {
     fn numbered(&self, prefix: &str) -> Result<Vec<(u64, PathBuf)>, DataDirError> {
         let fail = |error| DataDirError::io(&self.path, "list", error);
         let mut found = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(fail)? {
-            let entry = entry.map_err(fail)?;
-            let name = entry.file_name();
+        for name in self.files().names(&self.path).map_err(fail)? {
             let number = name
                 .to_str()
                 .and_then(|name| name.strip_prefix(prefix))
                 .and_then(|number| number.parse().ok());
             if let Some(number) = number {
-                found.push((number, entry.path()));
+                found.push((number, self.path.join(&name)));
             }
         }
         Ok(found)
@@ -304,7 +304,7 @@ impl DataDir {
 
     fn read_note(&self) -> Result<Option<Note>, DataDirError> {
         let path = self.note_path();
-        let body = NOTE_FILE.read(&path).map_err(|error| match error {
+        let body = NOTE_FILE.read(&path, self.files()).map_err(|error| match error {
             SmallFileError::Io(error) => DataDirError::io(&path, "read", error),
             SmallFileError::Damaged { offset, reason } => {
                 DataDirError::Damaged { path: path.clone(), offset, reason }
@@ -326,11 +326,11 @@ impl DataDir {
 
     fn remove_note(&self) -> Result<(), DataDirError> {
         let path = self.note_path();
-        self.step(&path, "remove", || remove(&path))?;
+        self.step(&path, "remove", || remove(&path, self.files()))?;
         self.sync(&self.path)
     }
 }
 
-fn present_items(dir: &Path) -> Vec<String> {
-    ITEMS.iter().filter(|item| dir.join(item).exists()).map(ToString::to_string).collect()
+fn present_items(dir: &Path, files: &dyn FileSystem) -> Vec<String> {
+    ITEMS.iter().filter(|item| files.exists(&dir.join(item))).map(ToString::to_string).collect()
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::disc::{DiscControl, OsDisc};
+use crate::threads::{OsThreads, Threads};
 
 /// The smallest segment that makes sense: a header, the marks and some entries.
 const SEGMENT_BYTES_MIN: u64 = 4 * 1024;
@@ -23,6 +24,8 @@ pub struct LogOptions {
     pub machine_crashed: bool,
     /// The door to the disc.
     pub disc: Arc<dyn DiscControl>,
+    /// Where the writer's thread comes from.
+    pub threads: Arc<dyn Threads>,
 }
 
 impl Default for LogOptions {
@@ -33,6 +36,7 @@ impl Default for LogOptions {
             queue_bytes: 64 * 1024 * 1024,
             machine_crashed: true,
             disc: Arc::new(OsDisc),
+            threads: Arc::new(OsThreads),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::entry::SyncedMark;
 use super::segment;
+use crate::files::OsFiles;
 
 /// Discs write whole sectors: one survives or it does not.
 const SECTOR_BYTES: u64 = 512;
@@ -38,7 +39,7 @@ pub fn simulate_torn_power_loss(dir: &Path, mark: SyncedMark, seed: u64) -> io::
 
 fn lose(dir: &Path, mark: SyncedMark, survives: impl Fn(u64) -> bool) -> io::Result<()> {
     // A segment gets its name only when it is synced, so one behind the mark cannot exist; its creation may be under way.
-    segment::list(dir).map_err(io::Error::other)?;
+    segment::list(dir, &OsFiles).map_err(io::Error::other)?;
     let path = segment::segment_path(dir, mark.segment);
     let file = OpenOptions::new().write(true).open(&path)?;
     let bytes = fs::metadata(&path)?.len();

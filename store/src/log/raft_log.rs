@@ -1,12 +1,9 @@
 //! The handle.
 
 use std::fmt;
-use std::fs;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle, ThreadId};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -18,6 +15,7 @@ use super::table::EntryTable;
 use super::writer::Writer;
 use super::{Durability, LogEntry, LogError, LogOptions, OnDone, reader};
 use crate::position::Position;
+use crate::threads::Running;
 
 /// The Raft log of one node: entries, the vote, the committed position, truncations and purges, in one sequence of files.
 ///
@@ -41,13 +39,7 @@ pub struct RaftLog {
 struct Owner {
     shared: Arc<Shared>,
     /// `None`: a log without a disc.
-    writer: Option<WriterThread>,
-}
-
-struct WriterThread {
-    id: ThreadId,
-    /// Taken by whoever joins it.
-    thread: Mutex<Option<JoinHandle<()>>>,
+    writer: Option<Box<dyn Running>>,
 }
 
 impl RaftLog {
@@ -73,11 +65,13 @@ impl RaftLog {
             spans.pop_last().expect("the first segment was created above if there was none");
         state.synced = SyncedMark { segment: number, offset: current.end };
         drop(state);
+        let threads = Arc::clone(&options.threads);
         let mut writer = Writer::new(dir.to_owned(), options, Arc::clone(&shared), marks, current, spans);
         // A crash may have come between a purge and the removal of what it freed.
         writer.drop_purged_segments()?;
-        let writer = Some(spawn(writer, Arc::clone(&shared), dir)?);
-        Ok((Self { owner: Arc::new(Owner { shared, writer }) }, recovered))
+        let started = threads.start("raft-log", Box::new(writer));
+        let writer = started.map_err(|error| LogError::io(dir, "start a thread for", 0, error))?;
+        Ok((Self { owner: Arc::new(Owner { shared, writer: Some(writer) }) }, recovered))
     }
 
     /// A log for a node without a disc: the same contract, but it has no files and forgets everything when it is dropped.
@@ -240,7 +234,7 @@ impl RaftLog {
 
     fn submit(&self, change: Change, done: OnDone) -> Result<(), LogError> {
         match &self.owner.writer {
-            Some(writer) => self.owner.shared.submit(change, done, writer.id),
+            Some(writer) => self.owner.shared.submit(change, done, writer.as_ref()),
             None => self.owner.shared.submit_in_memory(change, done),
         }
     }
@@ -255,14 +249,8 @@ impl fmt::Debug for RaftLog {
 impl Owner {
     /// Waits for the end of the writer thread, unless this is that thread, in a callback.
     fn join(&self) {
-        let Some(writer) = &self.writer else { return };
-        if writer.id == thread::current().id() {
-            return;
-        }
-        let thread = &mut *writer.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = thread.take() {
-            // The thread catches its own panics, so there is nothing to learn from the result.
-            let _ = thread.join();
+        if let Some(writer) = &self.writer {
+            writer.join();
         }
     }
 }
@@ -277,10 +265,11 @@ impl Drop for Owner {
 }
 
 fn create_dir(dir: &Path, options: &LogOptions) -> Result<(), LogError> {
-    if dir.is_dir() {
+    let files = options.disc.files();
+    if files.is_dir(dir) {
         return Ok(());
     }
-    fs::create_dir_all(dir).map_err(|error| LogError::io(dir, "create", 0, error))?;
+    files.create_dir_all(dir).map_err(|error| LogError::io(dir, "create", 0, error))?;
     match dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => segment::sync_dir(parent, options.disc.as_ref()),
         None => Ok(()),
@@ -305,19 +294,4 @@ fn describe(replayed: &Replayed) -> Recovered {
         segments: replayed.spans.len(),
         cut: replayed.cut.clone(),
     }
-}
-
-fn spawn(writer: Writer, shared: Arc<Shared>, dir: &Path) -> Result<WriterThread, LogError> {
-    let thread = thread::Builder::new()
-        .name("raft-log".into())
-        .spawn(move || {
-            // The panics of callbacks are caught one by one, so this would be a bug of ours. Nobody may wait for ever then:
-            // dropping the callbacks wakes whoever waits for them.
-            if catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
-                shared.fail(LogError::WriterPanicked);
-                drop(shared.take_all());
-            }
-        })
-        .map_err(|error| LogError::io(dir, "start a thread for", 0, error))?;
-    Ok(WriterThread { id: thread.thread().id(), thread: Mutex::new(Some(thread)) })
 }

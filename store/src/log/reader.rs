@@ -1,7 +1,6 @@
 //! Reading entries that are not in memory any more.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;

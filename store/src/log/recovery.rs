@@ -1,7 +1,6 @@
 //! Opening a log: replay every frame, tell a torn tail from damage, make what was found durable.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,14 +45,14 @@ impl Replayed {
 /// Replays the log in `dir`. Afterwards everything that was found is durable: what a killed process had written but
 /// not synced was seen by this recovery, hence may be acted on, so it must not vanish later.
 pub(super) fn recover(dir: &Path, options: &LogOptions) -> Result<Replayed, LogError> {
-    let numbers = segment::list(dir)?;
+    let numbers = segment::list(dir, options.disc.files())?;
     for (number, following) in numbers.iter().zip(numbers.iter().skip(1)) {
         if number + 1 != *following {
             return Err(LogError::MissingSegment { dir: dir.to_owned(), number: number + 1 });
         }
     }
     let mut replayed = Replayed::default();
-    let mut files = numbers.iter().map(|&number| load(dir, number)).peekable();
+    let mut files = numbers.iter().map(|&number| load(dir, number, options)).peekable();
     while let Some(file) = files.next() {
         let file = file?;
         // A segment's successor says where it ends; one read ahead is one segment more in memory.
@@ -79,9 +78,13 @@ struct LoadedSegment {
     bytes: Vec<u8>,
 }
 
-fn load(dir: &Path, number: u64) -> Result<LoadedSegment, LogError> {
-    let segment = segment::open(dir, number)?;
-    let bytes = fs::read(&segment.path).map_err(|error| LogError::io(&segment.path, "read", 0, error))?;
+fn load(dir: &Path, number: u64, options: &LogOptions) -> Result<LoadedSegment, LogError> {
+    let segment = segment::open(dir, number, options.disc.as_ref())?;
+    let bytes = options
+        .disc
+        .files()
+        .read(&segment.path)
+        .map_err(|error| LogError::io(&segment.path, "read", 0, error))?;
     let header = SegmentHeader::decode(&segment.path, &bytes)?;
     if header.number != number {
         let reason = format!("the file's name says segment {number}, its header says {}", header.number);
@@ -296,7 +299,7 @@ fn settle(
     }
     if cut.is_some() || file_bytes < options.segment_bytes() {
         let capacity = options.segment_bytes().max(span.end);
-        segment::preallocate(file, capacity).map_err(|error| fail("preallocate", error))?;
+        file.reserve(capacity).map_err(|error| fail("preallocate", error))?;
     }
     options
         .disc

@@ -15,10 +15,8 @@
 //! Because a segment opens with everything that still matters of its predecessors, they can simply be deleted once
 //! their entries are purged.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -28,6 +26,7 @@ use super::frame::{FORMAT_VERSION, FrameBuilder, FrameHeader};
 use super::outline::Outline;
 use super::record::Record;
 use crate::disc::{DiscControl, DiscUse};
+use crate::files::{DiscFile, FileSystem, Opening};
 use crate::position::Position;
 
 /// Bytes of a segment before its opening frame.
@@ -43,7 +42,7 @@ const UNFINISHED_SUFFIX: &str = "log.new";
 pub(super) struct Segment {
     pub(super) number: u64,
     pub(super) path: PathBuf,
-    pub(super) file: File,
+    pub(super) file: Arc<dyn DiscFile>,
 }
 
 /// Everything of the log's state that is not an entry, as far as it is written.
@@ -118,17 +117,12 @@ pub(super) fn create(
     let (path, unfinished) = (path(dir, header.number, SUFFIX), path(dir, header.number, UNFINISHED_SUFFIX));
     let fail = |doing, error| LogError::io(&path, doing, capacity, error);
     disc.before_write(DiscUse::Segment, opening.len()).map_err(|error| fail("create", error))?;
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&unfinished)
-        .map_err(|error| fail("create", error))?;
-    preallocate(&file, capacity).map_err(|error| fail("preallocate", error))?;
+    let files = disc.files();
+    let file = files.open(&unfinished, Opening::Emptied).map_err(|error| fail("create", error))?;
+    file.reserve(capacity).map_err(|error| fail("preallocate", error))?;
     file.write_all_at(&opening, 0).map_err(|error| fail("write", error))?;
     disc.before_sync(DiscUse::Segment).and_then(|()| file.sync_all()).map_err(|error| fail("sync", error))?;
-    fs::rename(&unfinished, &path).map_err(|error| fail("rename", error))?;
+    files.rename(&unfinished, &path).map_err(|error| fail("rename", error))?;
     sync_dir(dir, disc)?;
     Ok((Segment { number: header.number, path, file }, opening.len() as u64))
 }
@@ -156,28 +150,23 @@ fn opening(header: SegmentHeader, marks: &Marks) -> Vec<u8> {
 }
 
 /// Opens an existing segment for reading and writing.
-pub(super) fn open(dir: &Path, number: u64) -> Result<Segment, LogError> {
+pub(super) fn open(dir: &Path, number: u64, disc: &dyn DiscControl) -> Result<Segment, LogError> {
     let path = path(dir, number, SUFFIX);
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(|error| LogError::io(&path, "open", 0, error))?;
+    let opened = disc.files().open(&path, Opening::Existing);
+    let file = opened.map_err(|error| LogError::io(&path, "open", 0, error))?;
     Ok(Segment { number, path, file })
 }
 
 /// The numbers of all segments in ascending order; removes what an interrupted [`create`] left behind.
-pub(super) fn list(dir: &Path) -> Result<Vec<u64>, LogError> {
+pub(super) fn list(dir: &Path, files: &dyn FileSystem) -> Result<Vec<u64>, LogError> {
     let fail = |doing, error| LogError::io(dir, doing, 0, error);
     let mut numbers = Vec::new();
-    for entry in fs::read_dir(dir).map_err(|error| fail("list", error))? {
-        let entry = entry.map_err(|error| fail("list", error))?;
-        let name = entry.file_name();
+    for name in files.names(dir).map_err(|error| fail("list", error))? {
         let Some((stem, suffix)) = name.to_str().and_then(|name| name.split_once('.')) else { continue };
         match (stem.parse::<u64>(), suffix) {
             (Ok(number), SUFFIX) => numbers.push(number),
             (Ok(_), UNFINISHED_SUFFIX) => {
-                fs::remove_file(entry.path()).map_err(|error| fail("clean up", error))?
+                files.remove_file(&dir.join(&name)).map_err(|error| fail("clean up", error))?
             }
             _ => {}
         }
@@ -187,32 +176,14 @@ pub(super) fn list(dir: &Path) -> Result<Vec<u64>, LogError> {
 }
 
 /// Deletes a segment's file. The caller syncs the directory afterwards.
-pub(super) fn remove(segment: &Segment) -> Result<(), LogError> {
-    fs::remove_file(&segment.path).map_err(|error| LogError::io(&segment.path, "remove", 0, error))
+pub(super) fn remove(segment: &Segment, files: &dyn FileSystem) -> Result<(), LogError> {
+    files.remove_file(&segment.path).map_err(|error| LogError::io(&segment.path, "remove", 0, error))
 }
 
 pub(super) fn sync_dir(dir: &Path, disc: &dyn DiscControl) -> Result<(), LogError> {
     disc.before_sync(DiscUse::Segment)
-        .and_then(|()| File::open(dir)?.sync_all())
+        .and_then(|()| disc.files().sync_dir(dir))
         .map_err(|error| LogError::io(dir, "sync", 0, error))
-}
-
-/// Gives a file its full size. Overwriting reserved space cannot run out of space, and syncing it moves no file size.
-pub(super) fn preallocate(file: &File, bytes: u64) -> io::Result<()> {
-    use rustix::fs::{FallocateFlags, fallocate};
-    use rustix::io::Errno;
-    match fallocate(file, FallocateFlags::empty(), 0, bytes) {
-        Ok(()) => Ok(()),
-        // This file system cannot reserve space. A sparse file behaves the same, but may fill up while it is written.
-        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
-            if file.metadata()?.len() < bytes {
-                file.set_len(bytes)
-            } else {
-                Ok(())
-            }
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 pub(super) fn path(dir: &Path, number: u64, suffix: &str) -> PathBuf {

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::ThreadId;
 
 use bytes::Bytes;
 
@@ -13,6 +12,7 @@ use super::segment::Segment;
 use super::table::{EntryTable, Place};
 use super::{Durability, LogEntry, LogError, OnDone};
 use crate::position::Position;
+use crate::threads::Running;
 
 /// One group takes operations until it weighs this much; a single larger operation is a group of its own.
 const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -73,6 +73,14 @@ pub(super) struct Group {
     pub(super) operations: Vec<Operation>,
     /// The committed position when the group was taken.
     pub(super) committed: Option<Position>,
+}
+
+/// What the writer finds when it looks for work.
+pub(super) enum Taken {
+    Group(Group),
+    Nothing,
+    /// What waited is lost, and nothing is to be written any more.
+    Abandoned,
 }
 
 /// Where a log is in its life. Only ever moves downwards.
@@ -147,13 +155,13 @@ impl Shared {
 
     /// Makes the change visible and hands it to the writer thread. Blocks while the queue is full, unless the caller is
     /// the writer thread itself, in a callback.
-    pub(super) fn submit(&self, change: Change, done: OnDone, writer: ThreadId) -> Result<(), LogError> {
+    pub(super) fn submit(&self, change: Change, done: OnDone, writer: &dyn Running) -> Result<(), LogError> {
         let queue_bytes = change.queue_bytes();
         let mut state = self.lock();
         while state.queue_bytes > 0
             && state.queue_bytes + queue_bytes > self.queue_bytes_max
             && state.accepts().is_ok()
-            && std::thread::current().id() != writer
+            && !writer.is_current()
         {
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -187,14 +195,17 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits for work and takes as much of it as fits one group. `None`: the log was abandoned.
-    pub(super) fn take_group(&self) -> Option<Group> {
+    /// Takes as much of the work as fits one group; waits for it if asked to.
+    pub(super) fn take_group(&self, waits: bool) -> Taken {
         let mut state = self.lock();
-        while state.queue.is_empty() && state.phase != Phase::Abandoned {
+        while waits && state.queue.is_empty() && state.phase != Phase::Abandoned {
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.phase == Phase::Abandoned {
-            return None;
+            return Taken::Abandoned;
+        }
+        if state.queue.is_empty() {
+            return Taken::Nothing;
         }
         let mut operations = Vec::new();
         let mut bytes = 0;
@@ -210,7 +221,7 @@ impl Shared {
         let committed = state.committed;
         drop(state);
         self.room.notify_all();
-        Some(Group { operations, committed })
+        Taken::Group(Group { operations, committed })
     }
 
     /// Takes whatever waits; after a failure.

@@ -1,7 +1,6 @@
 //! The thread that writes a log: group by group, one write and at most one sync each.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,10 +11,11 @@ use super::outline::Outline;
 use super::record::Record;
 use super::recovery::SegmentSpan;
 use super::segment::{self, Marks, SegmentHeader};
-use super::shared::{Change, Group, Operation, Shared};
+use super::shared::{Change, Group, Operation, Shared, Taken};
 use super::{LogError, LogOptions};
 use crate::disc::DiscUse;
 use crate::position::Position;
+use crate::threads::{Turn, Worker};
 
 /// Groups up to this size get zeros written ahead of them.
 const ZERO_AHEAD_FRAME_BYTES_MAX: u64 = 64 * 1024;
@@ -74,14 +74,15 @@ impl Writer {
         }
     }
 
-    /// Runs until the log is closed, abandoned or fails.
-    pub(super) fn run(mut self) {
-        while let Some(group) = self.shared.take_group() {
-            let closing = group.operations.iter().any(|operation| matches!(operation.change, Change::Close));
-            if self.write(group).is_err() || closing {
-                return;
-            }
-        }
+    /// Writes the next group. Ends when the log is closed, abandoned or has failed.
+    fn write_next(&mut self, waits: bool) -> Turn {
+        let group = match self.shared.take_group(waits) {
+            Taken::Group(group) => group,
+            Taken::Nothing => return Turn::Idle,
+            Taken::Abandoned => return Turn::Ended,
+        };
+        let closing = group.operations.iter().any(|operation| matches!(operation.change, Change::Close));
+        if self.write(group).is_err() || closing { Turn::Ended } else { Turn::Worked }
     }
 
     /// Writes a group and runs its callbacks in order. Fails only after everyone concerned has been told.
@@ -310,12 +311,24 @@ impl Writer {
                 .disc
                 .before_write(DiscUse::Segment, 0)
                 .map_err(|error| LogError::io(&span.segment.path, "remove", 0, error))?;
-            segment::remove(&span.segment)?;
+            segment::remove(&span.segment, self.options.disc.files())?;
             let mut state = self.shared.lock();
             state.segments.remove(&number);
             state.segment_bytes -= span.end;
         }
         segment::sync_dir(&self.dir, self.options.disc.as_ref())
+    }
+}
+
+impl Worker for Writer {
+    /// The panics of callbacks are caught one by one, so this would be a bug of ours. Nobody may wait for ever then:
+    /// dropping the callbacks wakes whoever waits for them.
+    fn turn(&mut self, waits: bool) -> Turn {
+        catch_unwind(AssertUnwindSafe(|| self.write_next(waits))).unwrap_or_else(|_| {
+            self.shared.fail(LogError::WriterPanicked);
+            drop(self.shared.take_all());
+            Turn::Ended
+        })
     }
 }
 

@@ -1,0 +1,56 @@
+//! The database's storage, on a file of the disc's door.
+
+use std::io;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use redb::{BackendError, StorageBackend};
+
+use crate::files::DiscFile;
+
+/// One open file as redb sees it.
+#[derive(Debug)]
+pub(super) struct Backend {
+    file: Arc<dyn DiscFile>,
+}
+
+impl Backend {
+    pub(super) fn new(file: Arc<dyn DiscFile>) -> Self {
+        Self { file }
+    }
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(data, offset)
+    }
+
+    /// redb asks for the whole file first, which is all that a single writer needs.
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        match (start, end) {
+            (Bound::Unbounded | Bound::Included(0), Bound::Unbounded) => Ok(self.file.try_lock()?),
+            _ => Err(BackendError::Unsupported),
+        }
+    }
+
+    /// The lock ends with the file.
+    fn unlock_range(&self, _start: Bound<u64>, _end: Bound<u64>) -> Result<(), BackendError> {
+        Ok(())
+    }
+}
