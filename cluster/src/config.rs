@@ -37,6 +37,12 @@ pub struct NodeConfig {
     /// How long a restarted leader waits for absent members that may still hold a ram table before it declares the
     /// table's content lost and starts it empty. Default 2,000.
     pub ram_grace_ms: u64,
+    /// How often the closure of a transaction runs at most before it fails with a conflict. Default 64, at least 1.
+    pub transaction_attempts_max: u32,
+    /// How many records and ranges a transaction may read and write. Default 50,000, range 1 to 1,000,000.
+    pub transaction_records_max: u32,
+    /// How many bytes of keys and records a transaction may hold. Default 4 MiB, range 1 KiB to half of a frame (8 MiB).
+    pub transaction_bytes_max: u32,
 }
 
 impl Default for NodeConfig {
@@ -52,6 +58,9 @@ impl Default for NodeConfig {
             checkpoint_bytes: 64 * 1024 * 1024,
             log_keep_bytes: 64 * 1024 * 1024,
             ram_grace_ms: 2_000,
+            transaction_attempts_max: 64,
+            transaction_records_max: 50_000,
+            transaction_bytes_max: 4 * 1024 * 1024,
         }
     }
 }
@@ -87,6 +96,21 @@ impl NodeConfig {
             return refuse(format!(
                 "record_bytes_max is {}, it must be 1 to {record_limit}",
                 self.record_bytes_max
+            ));
+        }
+        if self.transaction_attempts_max == 0 {
+            return refuse("transaction_attempts_max is 0, it must be at least 1".to_owned());
+        }
+        if !(1..=1_000_000).contains(&self.transaction_records_max) {
+            return refuse(format!(
+                "transaction_records_max is {}, it must be 1 to 1000000",
+                self.transaction_records_max
+            ));
+        }
+        if !(1024..=record_limit).contains(&self.transaction_bytes_max) {
+            return refuse(format!(
+                "transaction_bytes_max is {}, it must be 1024 to {record_limit}",
+                self.transaction_bytes_max
             ));
         }
         if self.checkpoint_bytes < 64 * 1024 {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tabularaft_schema::{Difference, KeyError, NodeName, RecordError, SchemaError, TableName};
 use tabularaft_store::{DataDirError, IdentityError, LogIndex, StoreError};
 
+use crate::transaction::{TooLarge, TransactionError};
 use crate::transport::{ConnectError, Refusal, SecretError, TransportError};
 use crate::write::Rejection;
 
@@ -164,6 +165,12 @@ pub enum ReadError {
     /// The disc copy cannot be read.
     #[error("{0}")]
     Store(String),
+    /// The transaction has read too much.
+    #[error(transparent)]
+    TooLarge(TooLarge),
+    /// What the transaction has done to the record before does not fit it.
+    #[error(transparent)]
+    Refused(Rejection),
 }
 
 /// Why a change of the schema did not happen (or, for `Write(Unknown)`, may not have).
@@ -369,6 +376,9 @@ pub enum Error {
     /// See [`ReadError`].
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// See [`TransactionError`].
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
     /// See [`TableError`].
     #[error(transparent)]
     Table(#[from] TableError),

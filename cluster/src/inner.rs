@@ -22,6 +22,7 @@ use crate::join::{self, LocalData};
 use crate::lifecycle::{Lifecycle, LifecycleHub, Reason};
 use crate::peers::{FEATURE_LEVEL, Introduction, Peers};
 use crate::raft::RaftSession;
+use crate::transaction::KnownTypes;
 use crate::transport::{
     Admission, Hello, Lane, Listener, Peer, PeerIdentity, Refusal, Role, Service, Session, TransportConfig,
 };
@@ -44,6 +45,9 @@ pub(crate) struct NodeInner {
     /// Held during a membership change of this node: there is one at a time.
     pub(crate) cycle: AsyncMutex<()>,
     pub(crate) admin: crate::admin::AdminState,
+    pub(crate) known_types: KnownTypes,
+    /// False only in the test that shows what the check of a transaction's reads prevents.
+    checks_reads: bool,
     engine: ArcSwapOption<Engine>,
     listener: Mutex<Option<Listener>>,
 }
@@ -56,6 +60,7 @@ pub(crate) struct NodeParts {
     pub(crate) advertise: Option<String>,
     pub(crate) home: Home,
     pub(crate) hub: LifecycleHub,
+    pub(crate) checks_reads: bool,
 }
 
 impl NodeInner {
@@ -77,6 +82,8 @@ impl NodeInner {
             hub: parts.hub,
             cycle: AsyncMutex::new(()),
             admin: crate::admin::AdminState::default(),
+            known_types: KnownTypes::default(),
+            checks_reads: parts.checks_reads,
             engine: ArcSwapOption::empty(),
             listener: Mutex::new(Some(listener)),
         });
@@ -113,6 +120,7 @@ impl NodeInner {
             store: opened.store,
             log: opened.log,
             peers: Arc::new(peers),
+            checks_reads: self.checks_reads,
         })
     }
 

@@ -55,6 +55,7 @@ mod readiness;
 mod records;
 mod table;
 mod testing;
+mod transaction;
 mod wire;
 mod write;
 
@@ -78,5 +79,9 @@ pub use records::Records;
 pub use table::{Cursor, InvalidCursor, Page, Sum, Table, Versioned};
 #[doc(hidden)]
 pub use testing::Remains;
+pub use transaction::{
+    ReadTable, ReadView, Scan, TooLarge, Transacted, TransactionError, TransactionOptions, Tx, TxError,
+    TxTable,
+};
 pub use transport::{Secret, SecretError};
 pub use write::{Delta, Rejection};

@@ -37,7 +37,7 @@ impl Node {
 
     /// Everything that this node holds at this moment; `None` between two lives.
     #[doc(hidden)]
-    pub fn view(&self) -> Option<Arc<View>> {
+    pub fn store_view(&self) -> Option<Arc<View>> {
         self.inner.engine().map(|engine| engine.store.view())
     }
 

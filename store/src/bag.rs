@@ -11,6 +11,11 @@ pub fn bag_storage_key(key: &[u8], record: &[u8]) -> Bytes {
     joined.freeze()
 }
 
+/// The encoded key at the beginning of a bag's storage key.
+pub fn key_of_storage_key<'k>(def: &TableDef, storage_key: &'k [u8]) -> &'k [u8] {
+    split(def, storage_key).0
+}
+
 /// Key and record of a bag's storage key. What is no key of the table is all key, so that nothing is made up.
 pub(crate) fn split<'k>(def: &TableDef, storage_key: &'k [u8]) -> (&'k [u8], &'k [u8]) {
     let mut rest = storage_key;

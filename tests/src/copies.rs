@@ -31,7 +31,7 @@ impl Copies {
 ///
 /// The node is between two lives, or a table is loading.
 pub fn copies_of(node: &Node) -> Result<Copies, String> {
-    let view = node.view().ok_or_else(|| format!("{} is between two lives", node.name()))?;
+    let view = node.store_view().ok_or_else(|| format!("{} is between two lives", node.name()))?;
     let tables = view.tables().filter(|copy| !copy.def().options.local_content).map(|copy| {
         let digest =
             copy.digest().map_err(|error| format!("{} of {}: {error}", copy.def().name, node.name()))?;

@@ -58,6 +58,7 @@ pub(crate) struct EngineParts {
     pub(crate) store: Arc<Store>,
     pub(crate) log: RaftLog,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) checks_reads: bool,
 }
 
 /// A running store, and Raft once it may take part.
@@ -84,6 +85,7 @@ pub(crate) struct Engine {
     crashed: AtomicBool,
     /// What the disc says of the cluster: there in a life that does not begin with Raft.
     remembered: OnceLock<Remembered>,
+    checks_reads: bool,
 }
 
 struct Idle {
@@ -95,7 +97,7 @@ struct Idle {
 impl Engine {
     /// Serves local reads from now on; nothing of Raft runs until [`Engine::take_part`].
     pub(crate) fn open(parts: EngineParts) -> Arc<Self> {
-        let EngineParts { life, config, store, log, peers } = parts;
+        let EngineParts { life, config, store, log, peers, checks_reads } = parts;
         let at = store.view().applied().map_or(0, |position| position.index);
         let (applied_tx, applied) = watch::channel(at);
         let (leadership_tx, leadership) = watch::channel(Leadership::Following { leader: None });
@@ -127,6 +129,7 @@ impl Engine {
             membership: tokio::sync::Mutex::new(()),
             crashed: AtomicBool::new(false),
             remembered: OnceLock::new(),
+            checks_reads,
         })
     }
 
@@ -192,6 +195,7 @@ impl Engine {
                 entries_in_flight: ENTRIES_IN_FLIGHT,
                 entry_bytes: ENTRY_BYTES,
                 record_bytes_max: u64::from(self.config.record_bytes_max),
+                checks_reads: self.checks_reads,
             },
         };
         let _ = self.raft.set((raft.clone(), read_index));

@@ -1,5 +1,6 @@
 //! Typed tables: reads in the calling thread, writes through the log.
 
+mod bounds;
 mod cursor;
 mod read;
 mod walk;
@@ -16,6 +17,7 @@ use tabularaft_store::View;
 use crate::error::ReadError;
 use crate::inner::NodeInner;
 
+pub(crate) use bounds::key_bounds;
 pub use cursor::{Cursor, InvalidCursor};
 pub(crate) use read::decoded;
 pub use walk::Page;
@@ -112,7 +114,7 @@ impl<R: Record> Table<R> {
 
     /// The table's id in this view. A table that was dropped and created again, or met again in another cluster, has
     /// another id.
-    pub(super) fn id_in(&self, view: &View) -> Result<TableId, ReadError> {
+    pub(crate) fn id_in(&self, view: &View) -> Result<TableId, ReadError> {
         let known = TableId(self.id.load(Ordering::Relaxed));
         if view.table(known).is_some_and(|copy| copy.def().name == self.name) {
             return Ok(known);
@@ -132,7 +134,7 @@ impl<R: Record> Table<R> {
 
 /// Where two definitions differ so that records of one cannot be read as the other's. How nodes hold the table is for
 /// the operator to change.
-fn record_differences(ours: &TableDef, theirs: &TableDef) -> Vec<Difference> {
+pub(crate) fn record_differences(ours: &TableDef, theirs: &TableDef) -> Vec<Difference> {
     let mut all = ours.differences(theirs);
     all.retain(|difference| difference.field != "copy");
     all

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tabularaft_schema::{Key, KeyFor, Record, TableKind};
 use tabularaft_store::{LogIndex, StoreError, StoredRecord, TableView, View};
 
+use super::bounds::key_bounds;
 use super::{Table, Versioned};
 use crate::door;
 use crate::error::ReadError;
@@ -91,22 +92,7 @@ impl<R: Record> Table<R> {
     ///
     /// As [`Table::get`].
     pub fn range<K: KeyFor<R::Key>>(&self, range: impl RangeBounds<K>) -> Result<Records<R>, ReadError> {
-        // Keys are prefix-free, so everything that starts with a key, as a bag's records do, is under that key.
-        let low = match range.start_bound() {
-            Bound::Included(key) => Bound::Included(key.to_key().into_bytes()),
-            Bound::Excluded(key) => {
-                let key = key.to_key();
-                // Behind the highest key of all there is nothing, in a bag neither what is under it.
-                let Some(end) = end_of(key.clone()) else { return self.nothing(key) };
-                Bound::Included(end)
-            }
-            Bound::Unbounded => Bound::Unbounded,
-        };
-        let high = match range.end_bound() {
-            Bound::Excluded(key) => Bound::Excluded(key.to_key().into_bytes()),
-            Bound::Included(key) => end_of(key.to_key()).map_or(Bound::Unbounded, Bound::Excluded),
-            Bound::Unbounded => Bound::Unbounded,
-        };
+        let (low, high) = key_bounds::<R, K>(&range);
         self.records(low, high)
     }
 
@@ -135,10 +121,6 @@ impl<R: Record> Table<R> {
         read_index.wait(door::now() + self.timeout).await
     }
 
-    fn nothing(&self, at: Key) -> Result<Records<R>, ReadError> {
-        self.records(Bound::Excluded(at.as_bytes().to_vec()), Bound::Excluded(at.into_bytes()))
-    }
-
     fn records(&self, low: Bound<Vec<u8>>, high: Bound<Vec<u8>>) -> Result<Records<R>, ReadError> {
         let engine = self.node.engine().ok_or(ReadError::Stopped)?;
         let view = engine.store.view();
@@ -160,11 +142,6 @@ impl<R: Record> Table<R> {
         let copy = view.table(id).ok_or_else(|| ReadError::NoCopy(self.name.clone()))?;
         if copy.is_ready() { Ok(copy) } else { Err(ReadError::Loading(self.name.clone())) }
     }
-}
-
-/// The first byte string behind everything that is under the key.
-pub(super) fn end_of(key: Key) -> Option<Vec<u8>> {
-    Key::successor_of_prefix(key.as_bytes()).map(Key::into_bytes)
 }
 
 fn versioned<R: Record>(record: &[u8], version: u64) -> Result<Versioned<R>, ReadError> {

@@ -6,8 +6,9 @@ use tabularaft_schema::{KeyFor, Record};
 use tabularaft_store::{ALL_KEYS, KeyBounds};
 
 use super::Table;
+use super::bounds::end_of;
 use super::cursor::Cursor;
-use super::read::{decoded, end_of};
+use super::read::decoded;
 use crate::error::ReadError;
 
 /// Some records, and where to go on.

@@ -6,13 +6,18 @@ use tabularaft_store::{
     Effect, Incarnation, LogIndex, MemberChange, OpResult, TableView, View, bag_storage_key,
 };
 
+use super::guard::Guard;
 use super::overlay::{Overlay, PendingRow};
-use super::request::{Delta, Guard, Op, Rejection, Request};
+use super::recent::Recent;
+use super::request::{Delta, Op, Rejection, Request};
+use super::staged::Staged;
 
 /// Everything a decision rests on, and where its effects go.
 pub(crate) struct Decider<'a> {
     pub(crate) view: &'a View,
     pub(crate) overlay: &'a mut Overlay,
+    /// What ranges that were read are checked against.
+    pub(crate) recent: &'a mut Recent,
     /// The number of the entry that is being filled; what it changes is pending under this number.
     pub(crate) entry: u64,
     /// Invariant: greater than every version in the view and the overlay.
@@ -20,14 +25,8 @@ pub(crate) struct Decider<'a> {
     pub(crate) record_bytes_max: u64,
     /// Whether this decides for this node alone: tables with local content are written to here, and only here.
     pub(crate) local: bool,
-}
-
-/// Effects of one request, before they are taken over: a rejection half-way leaves nothing behind.
-struct Staged {
-    owner: Incarnation,
-    effects: Vec<Effect>,
-    rows: Vec<(TableId, Bytes, Option<PendingRow>)>,
-    next_version: u64,
+    /// False only in the test that shows what the check of reads prevents.
+    pub(crate) checks_reads: bool,
 }
 
 impl Decider<'_> {
@@ -41,28 +40,60 @@ impl Decider<'_> {
         for guard in &request.guards {
             self.check(guard)?;
         }
-        let mut staged =
-            Staged { owner, effects: Vec::new(), rows: Vec::new(), next_version: *self.next_version };
+        let mut staged = Staged::new(owner, *self.next_version);
         let mut results = Vec::with_capacity(request.ops.len());
         for op in &request.ops {
             results.push(self.operate(&mut staged, op)?);
         }
         *self.next_version = staged.next_version;
+        staged.effects.iter().for_each(|effect| self.recent.note(effect));
         effects.append(&mut staged.effects);
-        for (table, key, row) in staged.rows {
+        for ((table, key), row) in staged.into_rows() {
             self.overlay.set(self.entry, table, key, row);
+        }
+        if request.silent {
+            results.clear();
         }
         Ok(results)
     }
 
     fn check(&self, guard: &Guard) -> Result<(), Rejection> {
-        let Guard::Version { table, key, version } = guard;
-        let copy = self.table(*table)?;
-        let found = self.settled(copy, key)?.map_or(0, |row| row.version);
-        if found == *version {
+        if guard.is_read() && !self.checks_reads {
             return Ok(());
         }
-        Err(Rejection::VersionDiffers { table: name(copy), expected: *version, found })
+        match guard {
+            Guard::Version { table, key, version } => {
+                let copy = self.table(*table)?;
+                match self.version(copy, key)? {
+                    found if found == *version => Ok(()),
+                    found => Err(Rejection::VersionDiffers { table: name(copy), expected: *version, found }),
+                }
+            }
+            Guard::Unchanged { table, key, version } => {
+                let copy = self.table(*table)?;
+                match self.version(copy, key)? {
+                    found if found == *version => Ok(()),
+                    found => Err(self.conflict(copy, Some(key), found)),
+                }
+            }
+            Guard::Range { table, space, low, high, at } => {
+                let copy = self.table(*table)?;
+                match self.recent.change_after(*at, *table, space, low, high) {
+                    None => Ok(()),
+                    Some(change) => Err(self.conflict(copy, change.key.as_ref(), change.version)),
+                }
+            }
+        }
+    }
+
+    fn version(&self, copy: &TableView, key: &Bytes) -> Result<u64, Rejection> {
+        Ok(self.settled(copy, key)?.map_or(0, |row| row.version))
+    }
+
+    /// A deleted record has no version to wait for: then everything decided so far is waited for.
+    fn conflict(&self, copy: &TableView, key: Option<&Bytes>, version: u64) -> Rejection {
+        let version = if version == 0 { self.next_version.saturating_sub(1) } else { version };
+        Rejection::Conflict { table: name(copy), key: key.map(|key| key.to_vec()), version }
     }
 
     fn operate(&self, staged: &mut Staged, op: &Op) -> Result<OpResult, Rejection> {
@@ -257,12 +288,7 @@ impl Decider<'_> {
             keys.insert(Bytes::copy_from_slice(stored.key()), stored.version());
         }
         let pending = self.overlay.prefix(copy.id(), key).map(|(key, pending)| (key, &pending.row));
-        let own = staged
-            .rows
-            .iter()
-            .filter(|(t, k, _)| *t == copy.id() && k.starts_with(key))
-            .map(|(_, k, row)| (k, row));
-        for (key, row) in pending.chain(own) {
+        for (key, row) in pending.chain(staged.prefix(copy.id(), key)) {
             match row {
                 Some(row) => keys.insert(key.clone(), row.version),
                 None => keys.remove(key),
@@ -278,32 +304,6 @@ impl Decider<'_> {
             return Ok(());
         }
         Err(Rejection::RecordTooLarge { table: name(copy), bytes, limit })
-    }
-}
-
-impl Staged {
-    fn row(&self, table: TableId, key: &Bytes) -> Option<&Option<PendingRow>> {
-        self.rows.iter().rev().find(|(t, k, _)| *t == table && k == key).map(|(_, _, row)| row)
-    }
-
-    fn version(&mut self) -> u64 {
-        let version = self.next_version;
-        self.next_version += 1;
-        version
-    }
-
-    fn put(&mut self, copy: &TableView, key: Bytes, value: Bytes) -> u64 {
-        let version = self.version();
-        let owner = copy.def().options.owned.then_some(self.owner);
-        self.rows.push((copy.id(), key.clone(), Some(PendingRow { version, value: value.clone() })));
-        self.effects.push(Effect::Put { table: copy.id(), key, value, version, owner });
-        version
-    }
-
-    fn delete(&mut self, copy: &TableView, key: Bytes) {
-        let version = self.version();
-        self.rows.push((copy.id(), key.clone(), None));
-        self.effects.push(Effect::Delete { table: copy.id(), key, version });
     }
 }
 

@@ -5,6 +5,7 @@ use tabularaft_store::{Incarnation, LogIndex, Store, StoreError, View};
 use super::decide::Decider;
 use super::overlay::Overlay;
 use super::proposer::Committed;
+use super::recent::Recent;
 use super::request::Request;
 use crate::error::WriteError;
 
@@ -28,10 +29,12 @@ pub(crate) fn write_local(
     let mut decider = Decider {
         view: &view,
         overlay: &mut Overlay::default(),
+        recent: &mut Recent::since(view.last_version()),
         entry: 0,
         next_version: &mut next_version,
         record_bytes_max,
         local: true,
+        checks_reads: true,
     };
     let results = decider.decide(owner, request, &mut effects)?;
     writer.apply_local(&effects).map_err(|error: StoreError| WriteError::Store(error.to_string()))?;

@@ -5,14 +5,18 @@
 //! ```
 
 mod decide;
+mod guard;
 mod local;
 mod overlay;
 mod proposer;
+mod recent;
 mod request;
 mod sequencer;
+mod staged;
 
+pub(crate) use guard::{Guard, Space};
 pub(crate) use local::{is_local, write_local};
 pub(crate) use proposer::{Committed, Proposer, ProposerParts};
 pub use request::{Delta, Rejection};
-pub(crate) use request::{Guard, Op, Request};
+pub(crate) use request::{Op, Request};
 pub(crate) use sequencer::{Sequencer, SequencerLimits, Work};

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use tabularaft_schema::{SchemaChange, TableId};
 use tabularaft_store::MemberChange;
 
+use super::guard::Guard;
+
 /// One request: all of its operations happen at one log index, or none.
 ///
 /// Wire format: add, never change or reuse a variant.
@@ -12,15 +14,22 @@ use tabularaft_store::MemberChange;
 pub(crate) struct Request {
     pub(crate) guards: Vec<Guard>,
     pub(crate) ops: Vec<Op>,
+    /// Nobody asks what the single operations came to, so the log does not keep it.
+    pub(crate) silent: bool,
 }
 
 impl Request {
     pub(crate) fn one(op: Op) -> Self {
-        Self { guards: Vec::new(), ops: vec![op] }
+        Self { guards: Vec::new(), ops: vec![op], silent: false }
     }
 
     pub(crate) fn guarded(guard: Guard, op: Op) -> Self {
-        Self { guards: vec![guard], ops: vec![op] }
+        Self { guards: vec![guard], ops: vec![op], silent: false }
+    }
+
+    /// A whole transaction.
+    pub(crate) fn transaction(guards: Vec<Guard>, ops: Vec<Op>) -> Self {
+        Self { guards, ops, silent: true }
     }
 
     /// Exclusive requests change what other decisions rest on, so they are decided with nothing else in flight.
@@ -36,15 +45,9 @@ impl Request {
 
     /// An estimate of the bytes this request adds to a batch.
     pub(crate) fn bytes(&self) -> usize {
-        32 + self.ops.iter().map(Op::bytes).sum::<usize>()
+        let guards: usize = self.guards.iter().map(Guard::bytes).sum();
+        32 + guards + self.ops.iter().map(Op::bytes).sum::<usize>()
     }
-}
-
-/// A condition on the state that the leader checks before it decides.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) enum Guard {
-    /// The record under this key has this version; zero: there is none.
-    Version { table: TableId, key: Bytes, version: u64 },
 }
 
 /// One operation on one record, table or the schema.
@@ -111,7 +114,8 @@ impl Op {
         }
     }
 
-    fn bytes(&self) -> usize {
+    /// An estimate of the bytes this operation adds to a batch.
+    pub(crate) fn bytes(&self) -> usize {
         match self {
             Op::Put { key, value, .. }
             | Op::InsertNew { key, value, .. }
@@ -207,6 +211,16 @@ pub enum Rejection {
     /// A change of the members does not apply.
     #[error("{0}")]
     Member(String),
+    /// What a transaction has read has changed since, so it is to be run again.
+    #[error("table {table}: a record that the transaction has read has changed since")]
+    Conflict {
+        /// The table's name.
+        table: String,
+        /// The storage key of the record that has changed; `None` if only the table is known.
+        key: Option<Vec<u8>>,
+        /// A view whose last version is this one or greater shows the change.
+        version: u64,
+    },
 }
 
 impl Rejection {

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::decide::Decider;
 use super::overlay::Overlay;
+use super::recent::Recent;
 use super::request::Request;
 use crate::raft::{Leadership, Proposal, ProposalOutcome, RaftHandle};
 use crate::wire::{RequestOutcome, WriteAnswer, WriteBatch};
@@ -27,6 +28,8 @@ pub(crate) struct SequencerLimits {
     /// An entry is closed once its requests hold this many bytes.
     pub(crate) entry_bytes: usize,
     pub(crate) record_bytes_max: u64,
+    /// False only in the test that shows what the check of reads prevents.
+    pub(crate) checks_reads: bool,
 }
 
 pub(crate) struct Sequencer {
@@ -41,6 +44,7 @@ pub(crate) struct Sequencer {
 struct Term {
     term: u64,
     overlay: Overlay,
+    recent: Recent,
     next_version: u64,
     next_entry: u64,
     in_flight: VecDeque<InFlight>,
@@ -100,11 +104,12 @@ impl Sequencer {
     }
 
     async fn lead(&mut self, term: u64) {
-        let next_version = self.store.view().last_version() + 1;
+        let last_version = self.store.view().last_version();
         let mut state = Term {
             term,
             overlay: Overlay::default(),
-            next_version,
+            recent: Recent::since(last_version),
+            next_version: last_version + 1,
             next_entry: 0,
             in_flight: VecDeque::new(),
             deciding: HashSet::new(),
@@ -184,13 +189,19 @@ impl Sequencer {
         let mut decider = Decider {
             view: &open.view,
             overlay: &mut state.overlay,
+            recent: &mut state.recent,
             entry: open.entry,
             next_version: &mut state.next_version,
             record_bytes_max: self.limits.record_bytes_max,
             local: false,
+            checks_reads: self.limits.checks_reads,
         };
         open.bytes += request.bytes();
         match decider.decide(id.incarnation, &request, &mut open.batch.effects) {
+            // What was only read is as it was read, which needs no entry.
+            Ok(results) if request.ops.is_empty() => {
+                PendingOutcome::Final(RequestOutcome::Committed { index: LogIndex(0), results })
+            }
             Ok(results) => {
                 state.deciding.insert(id);
                 open.batch.decided.push(Decided { request: id, completed_below, results: results.clone() });

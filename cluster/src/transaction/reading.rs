@@ -1,0 +1,268 @@
+//! Reading one table of a view, as records in bytes, with what a transaction has written itself.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::iter::Peekable;
+use std::ops::{Bound, ControlFlow};
+
+use bytes::Bytes;
+use tabularaft_store::{StoredRecord, TableRange, TableView};
+
+use super::error::store_error;
+use super::reads::{Range, Reads};
+use super::state::TxState;
+use super::writes::{Own, Writes};
+use crate::error::ReadError;
+use crate::write::Op;
+
+/// One table as a closure sees it.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'t> {
+    pub(super) copy: &'t TableView,
+    /// There in a transaction, which notes what it reads and sees what it wrote.
+    pub(super) state: Option<&'t RefCell<TxState>>,
+}
+
+/// Storage keys between two bounds, and the order in which they are wanted.
+#[derive(Debug, Clone)]
+pub(super) struct Span {
+    pub(super) low: Bound<Bytes>,
+    pub(super) high: Bound<Bytes>,
+    pub(super) reverse: bool,
+}
+
+/// What the visitor of a scan says after each record.
+pub(super) type Next = Result<ControlFlow<()>, ReadError>;
+
+impl Reading<'_> {
+    /// The record under the key of a table that is no bag.
+    pub(super) fn record<T>(
+        &self,
+        key: &Bytes,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>, ReadError> {
+        let Some(state) = self.state else {
+            return self.copy.get_with(key, |row| read(row.value())).map_err(store_error);
+        };
+        let TxState { reads, writes, .. } = &mut *state.borrow_mut();
+        match writes.shadow(self.copy.id()).and_then(|shadow| shadow.own(key)) {
+            Some(Own::Record(record)) => Ok(Some(read(record))),
+            Some(Own::Gone) => Ok(None),
+            Some(Own::Changed(ops)) => {
+                let before = self.base(reads, key, Bytes::copy_from_slice)?;
+                let ops = ops.iter().filter_map(|number| writes.op(*number));
+                Ok(changed(before, ops)?.map(|record| read(&record)))
+            }
+            None => self.base(reads, key, read),
+        }
+    }
+
+    /// The record as the view has it; the transaction notes that it was read.
+    fn base<T>(
+        &self,
+        reads: &mut Reads,
+        key: &Bytes,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>, ReadError> {
+        let found = self.copy.get_with(key, |row| (read(row.value()), row.version())).map_err(store_error)?;
+        let (record, version) = found.map_or((None, 0), |(record, version)| (Some(record), version));
+        reads.record(self.copy.id(), key, version);
+        Ok(record)
+    }
+
+    pub(super) fn check_size(&self) -> Result<(), ReadError> {
+        self.state.map_or(Ok(()), |state| state.borrow().check_reads())
+    }
+
+    /// Gives the records of the span to `visit` in key order, until it says that it has enough. What `visit` writes
+    /// is not among them.
+    pub(super) fn scan(
+        &self,
+        span: &Span,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Next,
+    ) -> Result<(), ReadError> {
+        if excludes_all(span) {
+            return Ok(());
+        }
+        let (reached, outcome) = self.visit_all(span, visit);
+        self.note_range(span, reached);
+        outcome?;
+        self.check_size()
+    }
+
+    /// Also returns the key at which the visitor had enough.
+    fn visit_all(
+        &self,
+        span: &Span,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Next,
+    ) -> (Option<Bytes>, Result<(), ReadError>) {
+        for found in self.merge(span) {
+            let next = found.and_then(|found| {
+                let record = match &found {
+                    Found::Stored(stored) => self.copy.record_bytes(stored),
+                    Found::Own(_, record) => record,
+                };
+                let next = visit(found.key(), record)?;
+                Ok(next.is_break().then(|| Bytes::copy_from_slice(found.key())))
+            });
+            match next {
+                Ok(None) => {}
+                Ok(reached) => return (reached, Ok(())),
+                Err(error) => return (None, Err(error)),
+            }
+        }
+        (None, Ok(()))
+    }
+
+    fn note_range(&self, span: &Span, reached: Option<Bytes>) {
+        let Some(state) = self.state else { return };
+        let (low, high) = match (reached.map(Bound::Included), span.reverse) {
+            (None, _) => (span.low.clone(), span.high.clone()),
+            (Some(reached), false) => (span.low.clone(), reached),
+            (Some(reached), true) => (reached, span.high.clone()),
+        };
+        state.borrow_mut().reads.range(Range { table: self.copy.id(), low, high });
+    }
+
+    fn merge(&self, span: &Span) -> Visits<'_> {
+        let (own, wiped) = self.own(span);
+        Visits {
+            copy: self.copy,
+            stored: self.stored(span).peekable(),
+            own: own.into_iter().peekable(),
+            wiped,
+            reverse: span.reverse,
+        }
+    }
+
+    fn stored(&self, span: &Span) -> TableRange<'_> {
+        let bounds = (span.low.as_ref().map(|key| &key[..]), span.high.as_ref().map(|key| &key[..]));
+        self.copy.in_key_order(bounds, span.reverse, None)
+    }
+
+    /// What the transaction has done within the span so far, in the span's order.
+    fn own(&self, span: &Span) -> (Vec<(Bytes, OwnRecord)>, BTreeSet<Bytes>) {
+        let Some(state) = self.state else { return Default::default() };
+        let state = state.borrow();
+        let Some(shadow) = state.writes.shadow(self.copy.id()) else { return Default::default() };
+        let own = shadow.between(&span.low, &span.high);
+        let mut own: Vec<_> =
+            own.map(|(key, own)| (key.clone(), OwnRecord::of(own, &state.writes))).collect();
+        if span.reverse {
+            own.reverse();
+        }
+        (own, shadow.wiped().clone())
+    }
+}
+
+/// A record as the transaction leaves it, with the operations that it comes of.
+enum OwnRecord {
+    Record(Bytes),
+    Gone,
+    Changed(Vec<Op>),
+}
+
+impl OwnRecord {
+    fn of(own: &Own, writes: &Writes) -> Self {
+        match own {
+            Own::Record(record) => Self::Record(record.clone()),
+            Own::Gone => Self::Gone,
+            Own::Changed(ops) => {
+                Self::Changed(ops.iter().filter_map(|number| writes.op(*number)).cloned().collect())
+            }
+        }
+    }
+
+    fn after(self, before: Option<Bytes>) -> Result<Option<Bytes>, ReadError> {
+        match self {
+            Self::Record(record) => Ok(Some(record)),
+            Self::Gone => Ok(None),
+            Self::Changed(ops) => changed(before, ops.iter()),
+        }
+    }
+}
+
+/// What a scan comes across.
+enum Found<'v> {
+    Stored(StoredRecord<'v>),
+    Own(Bytes, Bytes),
+}
+
+impl Found<'_> {
+    fn key(&self) -> &[u8] {
+        match self {
+            Self::Stored(stored) => stored.key(),
+            Self::Own(key, _) => key,
+        }
+    }
+}
+
+/// The records of the view, and what the transaction has made of them, in one order.
+struct Visits<'v> {
+    copy: &'v TableView,
+    stored: Peekable<TableRange<'v>>,
+    own: Peekable<std::vec::IntoIter<(Bytes, OwnRecord)>>,
+    wiped: BTreeSet<Bytes>,
+    reverse: bool,
+}
+
+impl<'v> Visits<'v> {
+    fn take(&mut self) -> Result<Option<Found<'v>>, ReadError> {
+        loop {
+            let order = match (self.stored.peek(), self.own.peek()) {
+                (None, None) => return Ok(None),
+                (Some(Ok(stored)), Some((key, _))) if self.reverse => key[..].cmp(stored.key()),
+                (Some(Ok(stored)), Some((key, _))) => stored.key().cmp(&key[..]),
+                (Some(_), _) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+            };
+            let stored =
+                if order.is_le() { self.stored.next().transpose().map_err(store_error)? } else { None };
+            let stored = stored.filter(|stored| !self.wiped.contains(self.copy.record_key(stored)));
+            if order.is_lt() {
+                match stored {
+                    Some(stored) => return Ok(Some(Found::Stored(stored))),
+                    None => continue,
+                }
+            }
+            let Some((key, own)) = self.own.next() else { continue };
+            let before = stored.map(|stored| Bytes::copy_from_slice(self.copy.record_bytes(&stored)));
+            if let Some(record) = own.after(before)? {
+                return Ok(Some(Found::Own(key, record)));
+            }
+        }
+    }
+}
+
+impl<'v> Iterator for Visits<'v> {
+    type Item = Result<Found<'v>, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.take().transpose()
+    }
+}
+
+/// Whether no key can lie between the bounds.
+fn excludes_all(span: &Span) -> bool {
+    let (Bound::Included(low) | Bound::Excluded(low)) = &span.low else { return false };
+    let (Bound::Included(high) | Bound::Excluded(high)) = &span.high else { return false };
+    match low.cmp(high) {
+        std::cmp::Ordering::Less => false,
+        std::cmp::Ordering::Equal => {
+            !matches!((&span.low, &span.high), (Bound::Included(_), Bound::Included(_)))
+        }
+        std::cmp::Ordering::Greater => true,
+    }
+}
+
+/// The record after operations whose outcome depends on what it was before.
+fn changed<'o>(before: Option<Bytes>, ops: impl Iterator<Item = &'o Op>) -> Result<Option<Bytes>, ReadError> {
+    let mut record = before;
+    for op in ops {
+        record = match op {
+            Op::DeleteObject { value, .. } if record.as_ref() == Some(value) => None,
+            _ => record,
+        };
+    }
+    Ok(record)
+}
