@@ -56,16 +56,18 @@ impl<'a> Applier<'a> {
             return Ok(Applied::Skipped);
         }
         let batch = Batch::decode(payload).map_err(|source| StoreError::Batch { position, source })?;
+        let Batch { term, decided, effects } = batch;
         self.state.advance(position, payload.len());
-        if batch.term != position.term {
-            return Ok(Applied::Fenced { decided_in: batch.term, log_term: position.term });
+        if term != position.term {
+            return Ok(Applied::Fenced { decided_in: term, log_term: position.term });
         }
-        for decided in &batch.decided {
+        for decided in &decided {
             self.state.cluster.windows.record(decided, position.log_index());
         }
-        let applied = self.apply_effects(position, &batch.effects);
+        let applied = self.apply_effects(position, effects);
         self.shared.fatal(applied)?;
-        Ok(Applied::Accepted { decided: batch.decided })
+        self.state.recorder.end_entry(position.index, payload.len());
+        Ok(Applied::Accepted { decided })
     }
 
     /// Applies an entry that changes the membership of the Raft group; the bytes are the caller's.
@@ -78,6 +80,7 @@ impl<'a> Applier<'a> {
         }
         self.state.advance(position, membership.len());
         self.state.cluster.membership = Some(membership);
+        self.state.recorder.end_entry(position.index, 0);
         Ok(Applied::Accepted { decided: Vec::new() })
     }
 
@@ -90,6 +93,7 @@ impl<'a> Applier<'a> {
             return Ok(Applied::Skipped);
         }
         self.state.advance(position, 0);
+        self.state.recorder.end_entry(position.index, 0);
         Ok(Applied::Accepted { decided: Vec::new() })
     }
 
@@ -128,6 +132,7 @@ impl<'a> Applier<'a> {
             installed => self.shared.fatal(installed)?,
         };
         self.state.unsaved.changed_bytes += installed;
+        self.state.record_loaded(id);
         self.state.note_installed(id);
         self.state.follow_copied_mode(id, self.shared)?;
         self.state.wake_checkpoint_after_publish = true;
@@ -181,14 +186,14 @@ impl<'a> Applier<'a> {
         }
     }
 
-    fn apply_effects(&mut self, position: Position, effects: &[Effect]) -> Result<(), StoreError> {
+    fn apply_effects(&mut self, position: Position, effects: Vec<Effect>) -> Result<(), StoreError> {
         let mut barrier = None;
         for effect in effects {
             if let Some(version) = effect.version() {
                 let cluster = &mut self.state.cluster;
                 cluster.last_version = cluster.last_version.max(version);
             }
-            match effect {
+            match &effect {
                 Effect::Put { table, .. } | Effect::Delete { table, .. } | Effect::Clear { table, .. } => {
                     self.state.apply_record(position.index, *table, effect)?;
                 }
@@ -208,9 +213,9 @@ impl<'a> Applier<'a> {
 
 impl State {
     /// Effects on tables that this node does not hold, or whose content is not the log's, are not its business.
-    fn apply_record(&mut self, index: u64, id: TableId, effect: &Effect) -> Result<(), StoreError> {
+    fn apply_record(&mut self, index: u64, id: TableId, effect: Effect) -> Result<(), StoreError> {
         let Some(table) = self.tables.get_mut(&id) else { return Ok(()) };
-        let Some(change) = RecordChange::of(effect).filter(|_| !table.def.options.local_content) else {
+        let Some(change) = RecordChange::of(&effect).filter(|_| !table.def.options.local_content) else {
             return Ok(());
         };
         let clears = matches!(change, RecordChange::Clear);
@@ -221,14 +226,33 @@ impl State {
             return Ok(());
         }
         self.reap_view |= clears;
-        self.unsaved.changed_bytes += table.change(index, effect, change, self.file.as_ref())?;
+        if let Some(changed) = table.change(index, &effect, change, self.file.as_ref())? {
+            self.unsaved.changed_bytes += changed.unsaved_bytes;
+            if changed.began_empty {
+                self.recorder.began_empty(id, index);
+            }
+            if self.recorder.is_on() {
+                self.recorder.record(&table.def, effect, changed.old);
+            }
+        }
         self.note_changed(id);
         Ok(())
     }
 
+    /// A copy has arrived: from the entry at which it is taken on, or the next one, its changes are in the history.
+    fn record_loaded(&mut self, id: TableId) {
+        let next = self.cluster.next_index();
+        if let Some(table) = self.tables.get(&id) {
+            self.recorder.copy_loaded(id, &table.def, next.max(table.from));
+        }
+    }
+
     fn apply_member(&mut self, change: &MemberChange, at: LogIndex) {
         match self.cluster.system.apply(change, at) {
-            Ok(next) => self.cluster.system = Arc::new(next),
+            Ok(next) => {
+                self.cluster.system = Arc::new(next);
+                self.recorder.member(change);
+            }
             Err(error) => {
                 tracing::warn!(%error, index = at.0, "a change of members in the log does not apply");
                 return;

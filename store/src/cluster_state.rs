@@ -27,6 +27,11 @@ pub(crate) struct ClusterState {
 }
 
 impl ClusterState {
+    /// The log index of the entry that is to be applied next.
+    pub(crate) fn next_index(&self) -> u64 {
+        self.applied.map_or(0, |applied| applied.index.saturating_add(1))
+    }
+
     pub(crate) fn applied_index(&self) -> LogIndex {
         self.applied.map(Position::log_index).unwrap_or_default()
     }

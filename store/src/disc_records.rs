@@ -57,30 +57,36 @@ impl DiscRecords {
         }
     }
 
-    /// Changes the records and counts them.
-    pub(crate) fn apply(&mut self, change: RecordChange<'_>) -> Result<(), StoreError> {
-        match change {
+    /// Changes the records, counts them, and gives back what was under the key.
+    pub(crate) fn apply(&mut self, change: RecordChange<'_>) -> Result<Option<Row>, StoreError> {
+        let old = match change {
             RecordChange::Put { key, row } => {
-                self.discount(key)?;
+                let old = self.discount(key)?;
                 self.len += 1;
                 self.bytes += stored_bytes(key, row);
+                old
             }
             RecordChange::Delete { key } => self.discount(key)?,
-            RecordChange::Clear => (self.len, self.bytes) = (0, 0),
-        }
+            RecordChange::Clear => {
+                (self.len, self.bytes) = (0, 0);
+                None
+            }
+        };
         self.pending.apply(change);
-        Ok(())
+        Ok(old)
     }
 
     /// Takes a record that is about to be replaced out of the counts. This look at the disc is what knowing how many
     /// records there are costs.
-    fn discount(&mut self, key: &[u8]) -> Result<(), StoreError> {
-        if let Some(row) = self.get(key)? {
+    fn discount(&mut self, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        let old = self.get(key)?;
+        if let Some(row) = &old {
             self.len = self.len.saturating_sub(1);
             self.bytes = self.bytes.saturating_sub(stored_bytes(key, row.as_row_ref()));
         }
-        Ok(())
+        Ok(old)
     }
+
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Row>, StoreError> {
         for changes in self.overlays() {
             match changes.get(key) {

@@ -35,8 +35,11 @@ pub(crate) fn install(shared: &Arc<Shared>, mut staging: Staging) -> Result<(), 
     let replaced = replace(&mut state, staging, shared);
     shared.fatal(replaced)?;
     state.unsaved = Unsaved::default();
+    state.recorder.reset();
     shared.barriers.clear();
     shared.control.set_checkpointed(state.cluster.applied);
+    // Before the view: its history must not seem to reach back over what was skipped.
+    shared.history.reset(state.cluster.next_index());
     state.publish(shared);
     drop(state);
     if let Some(file) = &shared.file {

@@ -11,6 +11,7 @@ use crate::checkpoint::{self, DiscTable, LoadedCheckpoint, TablesFile};
 use crate::cluster_state::ClusterState;
 use crate::disc_records::DiscRecords;
 use crate::error::StoreError;
+use crate::history::Recorder;
 use crate::local::LocalTables;
 use crate::options::StoreOptions;
 use crate::state::{State, Unsaved};
@@ -30,6 +31,7 @@ pub(crate) fn open(options: &StoreOptions) -> Result<Opened, StoreError> {
         load_tables(&mut state, &loaded)?;
     }
     state.unsaved = Unsaved::default();
+    state.recorder = Recorder::new(options.history_bytes > 0);
     let checkpointed = state.cluster.applied;
     Ok((state, file, checkpointed))
 }

@@ -22,6 +22,7 @@ pub type OnCheckpoint = Box<dyn Fn(Position) + Send + Sync>;
 /// | `checkpoint_interval` | time | 30 s | after which a checkpoint begins if anything has changed |
 /// | `cache_bytes` | bytes | 64 MiB | cache of the database file; what disc-only tables read from without touching the disc |
 /// | `load_buffer_bytes` | bytes | 64 MiB | changes kept for one table while its records arrive; beyond, its copy starts again |
+/// | `history_bytes` | bytes | 16 MiB | changes kept for those who follow the tables, see [`History`](crate::History); 0: none |
 pub struct StoreOptions {
     /// The name under which the schema knows this node.
     pub node: NodeName,
@@ -40,6 +41,8 @@ pub struct StoreOptions {
     pub cache_bytes: usize,
     /// See the table above.
     pub load_buffer_bytes: usize,
+    /// See the table above.
+    pub history_bytes: usize,
     /// Up to here the log comes from earlier lives of the node. Ram tables end with the life that held them, so one that
     /// the log creates up to here is not filled from the log: it is loading, as a ram table of the checkpoint is. `None`:
     /// the node has not lived before.
@@ -62,6 +65,7 @@ impl StoreOptions {
             checkpoint_interval: Duration::from_secs(30),
             cache_bytes: 64 * Self::MIB,
             load_buffer_bytes: 64 * Self::MIB,
+            history_bytes: 16 * Self::MIB,
             replayed_upto: None,
             on_checkpoint: None,
         }
@@ -83,6 +87,7 @@ impl std::fmt::Debug for StoreOptions {
             .field("checkpoint_interval", &self.checkpoint_interval)
             .field("cache_bytes", &self.cache_bytes)
             .field("load_buffer_bytes", &self.load_buffer_bytes)
+            .field("history_bytes", &self.history_bytes)
             .field("replayed_upto", &self.replayed_upto)
             .finish_non_exhaustive()
     }

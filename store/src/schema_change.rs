@@ -39,9 +39,12 @@ impl State {
             self.node = to.clone();
         }
         let before = std::mem::replace(&mut self.cluster.schema, Arc::new(next));
+        let held_before: Vec<TableId> = self.tables.keys().copied().collect();
         for request in self.follow_schema(&before, at)? {
             crate::refill::start(shared, self, request)?;
         }
+        let (after, tables) = (&self.cluster.schema, &self.tables);
+        self.recorder.schema(&before, after, &held_before, |id| tables.contains_key(&id));
         Ok(())
     }
 

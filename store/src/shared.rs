@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use crate::barrier::Barriers;
 use crate::checkpoint::{CheckpointControl, TablesFile};
 use crate::error::StoreError;
+use crate::history::History;
 use crate::options::StoreOptions;
 use crate::reaper::Reaper;
 use crate::state::State;
@@ -19,6 +20,7 @@ pub(crate) struct Shared {
     pub(crate) view: ArcSwap<View>,
     state: Mutex<State>,
     pub(crate) barriers: Barriers,
+    pub(crate) history: History,
     pub(crate) control: CheckpointControl,
     pub(crate) reaper: Reaper,
     pub(crate) options: StoreOptions,
@@ -37,10 +39,12 @@ impl Shared {
         options: StoreOptions,
         file: Option<Arc<TablesFile>>,
     ) -> Self {
+        let history = History::new(options.history_bytes, state.cluster.next_index());
         Self {
             view: ArcSwap::from_pointee(View::default()),
             state: Mutex::new(state),
             barriers: Barriers::default(),
+            history,
             control: CheckpointControl::default(),
             reaper,
             options,

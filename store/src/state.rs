@@ -7,6 +7,7 @@ use tabularaft_schema::{NodeName, TableId};
 
 use crate::checkpoint::{CheckpointJob, Checkpointed, TablesFile};
 use crate::cluster_state::ClusterState;
+use crate::history::Recorder;
 use crate::local::LocalTables;
 use crate::reaper::Garbage;
 use crate::shared::Shared;
@@ -28,6 +29,8 @@ pub(crate) struct State {
     /// Set by the checkpoint thread when it found changes that were not published yet.
     pub(crate) wake_checkpoint_after_publish: bool,
     pub(crate) unsaved: Unsaved,
+    /// What the next view will have over the published one.
+    pub(crate) recorder: Recorder,
     pub(crate) epoch: u64,
     /// Freed by the reaper after the next view has been published, which may be the last to hold it.
     pub(crate) garbage: Vec<Garbage>,
@@ -74,6 +77,7 @@ impl State {
             replayed_upto: None,
             wake_checkpoint_after_publish: false,
             unsaved: Unsaved::default(),
+            recorder: Recorder::default(),
             epoch: 0,
             garbage: Vec::new(),
             reap_view: false,
@@ -172,6 +176,8 @@ impl State {
     pub(crate) fn publish(&mut self, shared: &Shared) {
         let view = self.view();
         let before = shared.view.swap(view);
+        // After the view, so that who hears of a change finds it in the view.
+        shared.history.append(self.recorder.take_staged(), self.cluster.next_index());
         shared.barriers.extend(self.barriers.drain(..));
         if std::mem::take(&mut self.reap_view) || !self.garbage.is_empty() {
             self.garbage.drain(..).for_each(|garbage| shared.reaper.take(garbage));

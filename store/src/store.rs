@@ -9,6 +9,7 @@ use crate::applier::Applier;
 use crate::checkpoint::{CheckpointThread, NoCheckpoint, TablesFile};
 use crate::copy::TableBuilder;
 use crate::error::StoreError;
+use crate::history::History;
 use crate::open;
 use crate::options::StoreOptions;
 use crate::reaper::Reaper;
@@ -129,6 +130,12 @@ impl Store {
     /// Lets go of the view at a barrier.
     pub fn release_barrier(&self, token: u64) {
         self.shared.barriers.release(token);
+    }
+
+    /// What lately published entries have changed. Everything that a [`view`](Self::view) lacks comes after its log
+    /// index.
+    pub fn history(&self) -> &History {
+        &self.shared.history
     }
 
     /// Whether so much waits for the next checkpoint that applying should wait too.

@@ -14,7 +14,7 @@ use crate::effect::Effect;
 use crate::error::StoreError;
 use crate::load_buffer::LoadBuffer;
 use crate::memory::MemoryTable;
-use crate::row::RowRef;
+use crate::row::{Row, RowRef};
 use crate::table_view::{CopyState, Records, TableView};
 
 /// A table that this node holds. Only the writer changes it; readers see the [`TableView`]s made of it.
@@ -89,6 +89,17 @@ impl<'a> RecordChange<'a> {
     }
 }
 
+/// What a change of records came to.
+#[derive(Default)]
+pub(crate) struct Changed {
+    /// How many bytes the next checkpoint has more to write.
+    pub(crate) unsaved_bytes: usize,
+    /// What was under the key.
+    pub(crate) old: Option<Row>,
+    /// The table has no records, and it is not known which ones it had.
+    pub(crate) began_empty: bool,
+}
+
 /// An empty table in memory, of the structure that the kind asks for.
 pub(crate) fn new_memory(def: &TableDef) -> MemoryTable {
     match def.kind {
@@ -121,46 +132,47 @@ impl TableState {
         Self { id, def, mode, from: 0, loading: Some(buffer), body, saved: None, refill: None, view: None }
     }
 
-    /// Applies one change from the entry at `index`. Returns how many bytes the next checkpoint has more to write.
+    /// Applies one change from the entry at `index`. `None` if the records have it already, or have yet to arrive.
     pub(crate) fn change(
         &mut self,
         index: u64,
         effect: &Effect,
         change: RecordChange<'_>,
         file: Option<&Arc<TablesFile>>,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<Option<Changed>, StoreError> {
         if let Some(buffer) = &mut self.loading {
             if let RecordChange::Clear = change {
                 self.become_empty(index, file);
-            } else {
-                buffer.push(index, effect);
-                self.view = None;
+                return Ok(Some(Changed { began_empty: true, ..Changed::default() }));
             }
-            return Ok(0);
+            buffer.push(index, effect);
+            self.view = None;
+            return Ok(None);
         }
         if index < self.from {
-            return Ok(0);
+            return Ok(None);
         }
-        self.apply(change)
+        self.apply(change).map(Some)
     }
 
     /// Changes the records themselves.
-    pub(crate) fn apply(&mut self, change: RecordChange<'_>) -> Result<usize, StoreError> {
+    pub(crate) fn apply(&mut self, change: RecordChange<'_>) -> Result<Changed, StoreError> {
         self.view = None;
         if let Some(refill) = &mut self.refill {
             refill.since.apply(change);
         }
         let saved = self.saved.is_some();
-        match &mut self.body {
+        let old = match &mut self.body {
             Body::Memory { records, changed } => {
                 if saved {
                     changed.note(change);
                 }
-                apply_to_memory(records, &self.def, change);
+                apply_to_memory(records, &self.def, change)
             }
             Body::Disc(records) => records.apply(change)?,
-        }
-        Ok(if saved { change.bytes() } else { 0 })
+        };
+        let unsaved_bytes = if saved { change.bytes() } else { 0 };
+        Ok(Changed { unsaved_bytes, old, began_empty: false })
     }
 
     /// Whether these are the records of an earlier life that was held in memory alone.
@@ -197,7 +209,7 @@ impl TableState {
         let mut bytes = 0;
         for (index, effect) in buffer.into_iter().flat_map(LoadBuffer::into_effects) {
             if let Some(change) = RecordChange::of(&effect).filter(|_| index >= self.from) {
-                bytes += self.apply(change)?;
+                bytes += self.apply(change)?.unsaved_bytes;
             }
         }
         Ok(bytes)
@@ -362,10 +374,14 @@ impl Body {
     }
 }
 
-pub(crate) fn apply_to_memory(records: &mut MemoryTable, def: &TableDef, change: RecordChange<'_>) {
+/// Changes records in memory and gives back what was under the key.
+fn apply_to_memory(records: &mut MemoryTable, def: &TableDef, change: RecordChange<'_>) -> Option<Row> {
     match change {
-        RecordChange::Put { key, row } => drop(records.insert(key, row)),
-        RecordChange::Delete { key } => drop(records.remove(key)),
-        RecordChange::Clear => *records = new_memory(def),
+        RecordChange::Put { key, row } => records.insert(key, row),
+        RecordChange::Delete { key } => records.remove(key),
+        RecordChange::Clear => {
+            *records = new_memory(def);
+            None
+        }
     }
 }

@@ -10,6 +10,7 @@ mod disc_only;
 mod faults;
 mod fixtures;
 mod harness;
+mod history;
 mod hostile;
 mod installs;
 mod loading;
