@@ -8,6 +8,7 @@
 //! | read and write records without their Rust type | [`RecordShape`] |
 //! | find records | [`Key`], [`KeyFor`], [`TableDef::parse_key`] |
 //! | know and change all tables of a cluster | [`Schema`], [`SchemaChange`] |
+//! | find records by other fields | [`IndexDef`], [`IndexKeys`], [`register_index_function!`] |
 //! | bring tables along with a part of an application | [`Module`], [`register_module!`] |
 //! | compare what two programs know | [`Fingerprint`], [`TableDef::differences`] |
 
@@ -24,11 +25,15 @@ mod field;
 mod field_shape;
 mod fingerprint;
 mod index_def;
+mod index_function;
+mod index_keys;
+mod index_values;
 mod json;
 mod key;
 mod key_codec;
 mod key_field;
 mod key_for;
+mod key_value;
 mod kind;
 mod mode;
 mod module;
@@ -54,13 +59,16 @@ pub use change::SchemaChange;
 pub use copy::{Copy, copy_modules};
 pub use difference::Difference;
 pub use error::{
-    Error, InvalidFieldType, InvalidName, KeyError, MissingModules, ModuleError, RecordError, Result,
-    SchemaError, TableDefError,
+    Error, IndexError, InvalidFieldType, InvalidName, KeyError, MissingModules, ModuleError, RecordError,
+    Result, SchemaError, TableDefError,
 };
 pub use field::{FieldDef, FieldType};
 pub use field_shape::FieldShape;
 pub use fingerprint::{Fingerprint, fingerprint};
 pub use index_def::{IndexDef, IndexOn};
+pub use index_function::IndexFunction;
+pub use index_keys::IndexKeys;
+pub use index_values::IndexValues;
 pub use key::Key;
 pub use key_field::KeyField;
 pub use key_for::KeyFor;
@@ -86,7 +94,8 @@ pub type NodeId = u64;
 /// For the macros of this crate. Not public API.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::derive_support::{finish, index, options, table};
+    pub use crate::derive_support::{each_index, finish, function_index, index, options, table};
+    pub use crate::index_function::{gather as gather_index_values, value_type as index_value_type};
     pub use crate::module::Registration;
     pub use inventory;
 }

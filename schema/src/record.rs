@@ -47,12 +47,14 @@ use crate::table_def::TableDef;
 /// | `local_content` | every node has a private content | no |
 /// | `load_order = 0` | tables of higher order are loaded earlier | `0` |
 /// | `record_bytes_max = 65536` | the most bytes a record may have | none |
+/// | `index(name = "…", function = "…")` | a secondary index over what a [registered function](crate::register_index_function) makes of a record; `unique` may follow | none |
 /// | `crate = "…"` | the path to this crate | `"::tabularaft::schema"` |
 ///
 /// # Attributes of fields
 ///
-/// `#[key]` on one field, or on several for a compound key in the order of the fields. `#[index]` or
-/// `#[index(unique)]` for a secondary index. `#[serde(rename = "…")]` names the field in the table as well. Serde
+/// `#[key]` on one field, or on several for a compound key in the order of the fields. `#[index]` for a
+/// secondary index over the field's value, in parentheses `unique` if no two records may have the same value, `each` for
+/// the items of a list one by one, `name = "…"` for another name than the field's. `#[serde(rename = "…")]` names the field in the table as well. Serde
 /// attributes that change what is written (`skip`, `flatten`, `with`, …) are refused, since the bytes would no longer
 /// be those of the table's definition.
 ///

@@ -214,7 +214,7 @@ impl<'a> Reader<'a> {
 
     /// The number of items of a list or map. Each item takes at least one byte, so a count beyond the bytes left is
     /// known to be wrong before anything is kept for it.
-    fn count(&mut self, field_type: &FieldType) -> Result<u64, RecordError> {
+    pub(crate) fn count(&mut self, field_type: &FieldType) -> Result<u64, RecordError> {
         let count = self.varint(field_type)?;
         if count > self.rest.len() as u64 { Err(self.malformed(field_type, ENDS_EARLY)) } else { Ok(count) }
     }

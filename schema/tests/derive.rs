@@ -9,7 +9,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use tabularaft_schema::{
-    CopyMode, FieldShape, FieldType, KeyField, KeyFor, NodeName, Record, RecordError, TableKind, Value,
+    CopyMode, FieldShape, FieldType, IndexKeys, IndexValues, KeyField, KeyFor, NodeName, Record, RecordError,
+    TableKind, Value, register_index_function,
 };
 
 #[derive(Record, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -20,6 +21,7 @@ use tabularaft_schema::{
     version = 3,
     load_order = -1,
     record_bytes_max = 100_000,
+    index(name = "by_length", function = "name_length"),
     crate = "tabularaft_schema"
 )]
 struct Everything {
@@ -46,11 +48,18 @@ struct Everything {
     blob: Vec<u8>,
     #[key]
     note: Option<String>,
+    #[index(each, name = "by_tag")]
     tags: Vec<String>,
     labels: BTreeMap<String, Option<Vec<u64>>>,
     #[serde(rename = "content-type", default)]
     r#type: ContentType,
 }
+
+fn name_length(record: &Everything) -> [u64; 1] {
+    [record.name.len() as u64]
+}
+
+register_index_function!("name_length", name_length: fn(&Everything) -> [u64; 1]);
 
 /// A newtype of the application's own.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -133,6 +142,24 @@ proptest! {
     }
 
     #[test]
+    fn indexes_find_what_the_fields_and_the_registered_function_say(record in everything()) {
+        let def = Everything::table_def();
+        let bytes = record.encode().unwrap();
+        let found = |index: &str| {
+            let keys = IndexKeys::new(&def, def.index(index).unwrap()).unwrap();
+            let mut values = IndexValues::default();
+            keys.values(&def.shape, &bytes, &mut values).unwrap();
+            values.iter().map(|value| keys.value_type().value_of_key(value).unwrap()).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(found("long"), [Value::I64(record.long)]);
+        prop_assert_eq!(found("by_length"), [Value::U64(record.name.len() as u64)]);
+        let mut tags: Vec<_> = record.tags.iter().map(|tag| Value::from(tag.as_str())).collect();
+        tags.sort();
+        tags.dedup();
+        prop_assert_eq!(found("by_tag"), tags);
+    }
+
+    #[test]
     fn damaged_bytes_never_panic_and_what_the_definition_accepts_is_written_so(
         record in everything(),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
@@ -162,8 +189,17 @@ fn the_definition_is_what_the_attributes_say() {
     assert_eq!((def.name.as_str(), Everything::TABLE), ("everything", "everything"));
     assert_eq!((def.kind, def.copy), (TableKind::OrderedSet, CopyMode::DiscOnly));
     assert_eq!(def.key, ["small", "int", "name", "note"]);
-    let indexes: Vec<_> = def.indexes.iter().map(|index| (index.on.field().unwrap(), index.unique)).collect();
-    assert_eq!(indexes, [("long", false), ("node", true)]);
+    let indexes: Vec<_> =
+        def.indexes.iter().map(|index| format!("{} on {} {}", index.name, index.on, index.unique)).collect();
+    assert_eq!(
+        indexes,
+        [
+            "long on long false",
+            "node on node true",
+            "by_tag on each of tags false",
+            "by_length on function name_length false"
+        ]
+    );
     assert_eq!((def.options.load_order, def.options.record_bytes_max), (-1, Some(100_000)));
     assert!(!def.options.owned && !def.options.local_content);
     let fields: Vec<_> =

@@ -9,6 +9,7 @@ use crate::batch::Batch;
 use crate::copy::LoadedTable;
 use crate::effect::Effect;
 use crate::error::StoreError;
+use crate::indexes;
 use crate::request::Decided;
 use crate::shared::Shared;
 use crate::state::State;
@@ -135,6 +136,8 @@ impl<'a> Applier<'a> {
         self.state.record_loaded(id);
         self.state.note_installed(id);
         self.state.follow_copied_mode(id, self.shared)?;
+        let indexing = indexes::start_wanted(self.shared, &mut self.state);
+        self.shared.fatal(indexing)?;
         self.state.wake_checkpoint_after_publish = true;
         Ok(())
     }

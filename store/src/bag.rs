@@ -1,7 +1,7 @@
 //! The storage keys of bags: the encoded key, and the record's bytes after it.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use tabularaft_schema::{FieldType, TableDef};
+use tabularaft_schema::TableDef;
 
 /// The storage key of a bag's record: what an effect carries, with an empty value.
 pub fn bag_storage_key(key: &[u8], record: &[u8]) -> Bytes {
@@ -20,43 +20,17 @@ pub fn key_of_storage_key<'k>(def: &TableDef, storage_key: &'k [u8]) -> &'k [u8]
 pub(crate) fn split<'k>(def: &TableDef, storage_key: &'k [u8]) -> (&'k [u8], &'k [u8]) {
     let mut rest = storage_key;
     for field in def.key_fields() {
-        match after_field(rest, &field.field_type) {
-            Some(after) => rest = after,
+        match field.field_type.split_key(rest) {
+            Some((_, after)) => rest = after,
             None => return (storage_key, &[]),
         }
     }
     storage_key.split_at(storage_key.len() - rest.len())
 }
 
-/// What follows one key field, in the encoding that [`Key`](tabularaft_schema::Key) describes.
-fn after_field<'k>(key: &'k [u8], field_type: &FieldType) -> Option<&'k [u8]> {
-    match field_type {
-        FieldType::Bool => key.get(1..),
-        FieldType::U64 | FieldType::I64 | FieldType::F64 => key.get(8..),
-        FieldType::String | FieldType::Bytes => after_end_mark(key),
-        FieldType::Optional(inner) => match key.split_first()? {
-            (0, rest) => Some(rest),
-            (_, rest) => after_field(rest, inner),
-        },
-        _ => None,
-    }
-}
-
-/// `00 01` ends a text; any other byte after `00` belongs to it.
-fn after_end_mark(mut key: &[u8]) -> Option<&[u8]> {
-    loop {
-        let zero = key.iter().position(|byte| *byte == 0)?;
-        let (mark, rest) = key.get(zero + 1..)?.split_first()?;
-        if *mark == 1 {
-            return Some(rest);
-        }
-        key = rest;
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tabularaft_schema::{TableDef, TableKind, Value};
+    use tabularaft_schema::{FieldType, TableDef, TableKind, Value};
 
     use super::*;
 

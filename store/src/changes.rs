@@ -36,6 +36,11 @@ impl Changes {
         self.whole
     }
 
+    /// How many keys have changed.
+    pub(crate) fn len(&self) -> usize {
+        self.puts.len() + self.deletes.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         !self.whole && self.puts.is_empty() && self.deletes.is_empty()
     }

@@ -7,6 +7,7 @@ use tabularaft_schema::{CopyMode, Table};
 use crate::checkpoint::layout::{self, SavedTable, SavedTables};
 use crate::checkpoint::{Generation, TablesFile};
 use crate::error::StoreError;
+use crate::indexes;
 use crate::shared::Shared;
 use crate::staging::Staging;
 use crate::state::{State, Unsaved};
@@ -34,6 +35,8 @@ pub(crate) fn install(shared: &Arc<Shared>, mut staging: Staging) -> Result<(), 
     }
     let replaced = replace(&mut state, staging, shared);
     shared.fatal(replaced)?;
+    let indexing = indexes::start_wanted(shared, &mut state);
+    shared.fatal(indexing)?;
     state.unsaved = Unsaved::default();
     state.recorder.reset();
     shared.barriers.clear();

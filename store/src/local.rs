@@ -16,6 +16,7 @@ use crate::disc::DiscControl;
 use crate::disc_records::DiscRecords;
 use crate::effect::Effect;
 use crate::error::StoreError;
+use crate::row::Row;
 use crate::table_state::{self, Body, RecordChange, TableState};
 
 const FILE_NAME: &str = "local.redb";
@@ -67,6 +68,7 @@ impl LocalTables {
         if self.keeps(mode) {
             self.open_file()?;
             table.body = self.body(id, &table.def, mode)?;
+            table.indexes.want_all();
         }
         Ok(table)
     }
@@ -87,7 +89,10 @@ impl LocalTables {
                     Body::Disc(records) => records.clone(),
                     Body::Memory { records, .. } => self.on_disc(table.id, records.len() as u64),
                 });
-                write.apply(change)?;
+                let before = write.apply(change)?;
+                if let Body::Disc(_) = table.body {
+                    table.indexes.note(&table.def, change, before.as_ref().map(Row::as_row_ref));
+                }
             }
             if let Body::Memory { .. } = table.body {
                 table.apply(change)?;

@@ -67,10 +67,12 @@ fn loaded_table(
         _ => Body::memory(checkpoint::load_memory(&table.def, disc)?, false),
     };
     let on_disc = Saved { generation: Some(saved.generation), unreferred: None };
-    Ok(TableState {
+    let mut state = TableState {
         body,
         from: saved.from,
         saved: mode.is_on_disc().then_some(on_disc),
         ..TableState::empty(table.id, Arc::clone(&table.def), mode, saved.from, None)
-    })
+    };
+    state.indexes.want_all();
+    Ok(state)
 }

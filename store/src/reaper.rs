@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded};
 
+use crate::memory::OrderedMap;
 use crate::table_state::{Body, TableState};
 use crate::threads::{Running, Threads, Turn, Worker};
 use crate::view::View;
@@ -19,6 +20,8 @@ pub(crate) enum Garbage {
     Table(#[expect(dead_code, reason = "it is held to be dropped")] Box<TableState>),
     /// The records of a table that are kept elsewhere now.
     Body(#[expect(dead_code, reason = "it is held to be dropped")] Box<Body>),
+    /// The entries of an index that nobody wants any more.
+    Index(#[expect(dead_code, reason = "it is held to be dropped")] OrderedMap),
     /// The end.
     Stop,
 }

@@ -7,6 +7,7 @@ use tabularaft_schema::{CopyMode, Schema, SchemaChange, Table, TableId};
 use crate::LogIndex;
 use crate::error::StoreError;
 use crate::load_buffer::LoadBuffer;
+use crate::reaper::Garbage;
 use crate::shared::Shared;
 use crate::state::State;
 use crate::table_state::TableState;
@@ -45,7 +46,7 @@ impl State {
         }
         let (after, tables) = (&self.cluster.schema, &self.tables);
         self.recorder.schema(&before, after, &held_before, |id| tables.contains_key(&id));
-        Ok(())
+        crate::indexes::start_wanted(shared, self)
     }
 
     /// Makes the tables of this node those that the schema says. `before` is the schema they were made for.
@@ -62,6 +63,7 @@ impl State {
         for table in schema.tables() {
             let Some(mode) = table.mode_on(&self.node) else { continue };
             if self.tables.contains_key(&table.id) {
+                self.follow_definition(table);
                 refills.extend(self.follow_mode(table, mode)?);
             } else if before.table_by_id(table.id).is_some() && !table.def.options.local_content {
                 self.await_records(table, mode, at);
@@ -70,6 +72,14 @@ impl State {
             }
         }
         Ok(refills)
+    }
+
+    fn follow_definition(&mut self, table: &Table) {
+        let Some(state) = self.tables.get_mut(&table.id) else { return };
+        if let Some(entries) = state.follow_definition(table) {
+            self.garbage.extend(entries.into_iter().map(Garbage::Index));
+            self.note_changed(table.id);
+        }
     }
 
     /// A table that is new in the cluster, or whose content is this node's own.

@@ -25,7 +25,7 @@ pub(crate) struct Shared {
     pub(crate) reaper: Reaper,
     pub(crate) options: StoreOptions,
     pub(crate) file: Option<Arc<TablesFile>>,
-    /// Threads that read disc-only tables into memory.
+    /// Threads that read disc-only tables into memory, or build indexes.
     pub(crate) refills: Mutex<Vec<Box<dyn Running>>>,
     /// Grows when the store is replaced as a whole, so that a checkpoint frozen before is not written after.
     epoch: AtomicU64,

@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub(crate) garbage: Vec<Garbage>,
     /// The view that is published now may be the last to hold the records of a table that was cleared.
     pub(crate) reap_view: bool,
+    /// Whether a thread builds indexes until none is wanted.
+    pub(crate) indexing: bool,
     next_ticket: u64,
     /// Whether anything has changed that readers do not see yet.
     staged: bool,
@@ -81,6 +83,7 @@ impl State {
             epoch: 0,
             garbage: Vec::new(),
             reap_view: false,
+            indexing: false,
             next_ticket: 0,
             staged: true,
             views: TableViews::default(),
@@ -124,8 +127,11 @@ impl State {
         self.unsaved.anything = true;
     }
 
-    pub(crate) fn insert_table(&mut self, table: TableState) {
+    pub(crate) fn insert_table(&mut self, mut table: TableState) {
         let id = table.id;
+        if let Some(known) = self.cluster.schema.table_by_id(id) {
+            table.follow_definition(known);
+        }
         if let Some(replaced) = self.tables.insert(id, table) {
             self.garbage.push(Garbage::Table(Box::new(replaced)));
         }

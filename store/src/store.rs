@@ -10,6 +10,7 @@ use crate::checkpoint::{CheckpointThread, NoCheckpoint, TablesFile};
 use crate::copy::TableBuilder;
 use crate::error::StoreError;
 use crate::history::History;
+use crate::indexes;
 use crate::open;
 use crate::options::StoreOptions;
 use crate::reaper::Reaper;
@@ -87,19 +88,24 @@ impl Store {
             }
         };
         let shared = Arc::new(Shared::new(state, reaper, options, file));
-        shared.lock().publish(&shared);
         shared.control.set_checkpointed(checkpointed);
-        let checkpointing = match &shared.file {
-            Some(file) => CheckpointThread::start(&shared, file).map(Some),
-            None => Ok(None),
-        };
-        match checkpointing {
+        match Self::begin(&shared) {
             Ok(checkpointing) => Ok(Arc::new(Self { shared, reaping, checkpointing })),
             Err(error) => {
+                shared.control.stop();
                 shared.reaper.stop(reaping.as_ref());
                 Err(error)
             }
         }
+    }
+
+    /// Shows what was opened and starts the threads.
+    fn begin(shared: &Arc<Shared>) -> Result<Option<Box<dyn Running>>, StoreError> {
+        let mut state = shared.lock();
+        indexes::start_wanted(shared, &mut state)?;
+        state.publish(shared);
+        drop(state);
+        shared.file.as_ref().map(|file| CheckpointThread::start(shared, file)).transpose()
     }
 
     /// The newest published state, to be kept as long as needed.

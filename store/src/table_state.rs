@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tabularaft_schema::{CopyMode, TableDef, TableId, TableKind};
+use tabularaft_schema::{CopyMode, Table, TableDef, TableId, TableKind};
 
 use crate::LogIndex;
 use crate::changed_keys::ChangedKeys;
@@ -12,8 +12,9 @@ use crate::copy::{LoadedRecords, LoadedTable};
 use crate::disc_records::DiscRecords;
 use crate::effect::Effect;
 use crate::error::StoreError;
+use crate::indexes::TableIndexes;
 use crate::load_buffer::LoadBuffer;
-use crate::memory::MemoryTable;
+use crate::memory::{MemoryTable, OrderedMap};
 use crate::row::{Row, RowRef};
 use crate::table_view::{CopyState, Records, TableView};
 
@@ -28,6 +29,7 @@ pub(crate) struct TableState {
     /// There while the records have not arrived.
     pub(crate) loading: Option<LoadBuffer>,
     pub(crate) body: Body,
+    pub(crate) indexes: TableIndexes,
     /// There if the records belong into the checkpoint.
     pub(crate) saved: Option<Saved>,
     /// There while the records of a disc-only copy are read into memory, because its mode has changed.
@@ -123,13 +125,13 @@ impl TableState {
             _ => Body::memory(new_memory(&def), true),
         };
         let saved = on_disc.then(Saved::default);
-        Self { id, def, mode, from, loading: None, body, saved, refill: None, view: None }
+        let indexes = TableIndexes::empty(&def);
+        Self { id, def, mode, from, loading: None, body, indexes, saved, refill: None, view: None }
     }
 
     /// A table whose records have to come from a peer.
     pub(crate) fn loading(id: TableId, def: Arc<TableDef>, mode: CopyMode, buffer: LoadBuffer) -> Self {
-        let body = Body::memory(new_memory(&def), true);
-        Self { id, def, mode, from: 0, loading: Some(buffer), body, saved: None, refill: None, view: None }
+        Self { loading: Some(buffer), ..Self::empty(id, def, mode, 0, None) }
     }
 
     /// Applies one change from the entry at `index`. `None` if the records have it already, or have yet to arrive.
@@ -171,6 +173,9 @@ impl TableState {
             }
             Body::Disc(records) => records.apply(change)?,
         };
+        if !self.indexes.is_empty() {
+            self.indexes.note(&self.def, change, old.as_ref().map(Row::as_row_ref));
+        }
         let unsaved_bytes = if saved { change.bytes() } else { 0 };
         Ok(Changed { unsaved_bytes, old, began_empty: false })
     }
@@ -188,7 +193,21 @@ impl TableState {
 
     /// Once all records of a table are deleted, those that have not arrived no longer matter.
     fn become_empty(&mut self, index: u64, file: Option<&Arc<TablesFile>>) {
-        *self = Self::empty(self.id, Arc::clone(&self.def), self.mode, index, file);
+        let mut indexes = std::mem::take(&mut self.indexes);
+        indexes.clear();
+        *self = Self { indexes, ..Self::empty(self.id, Arc::clone(&self.def), self.mode, index, file) };
+    }
+
+    /// Takes over what has changed in the definition. Gives back entries of indexes that are no longer needed; `None`
+    /// if nothing has changed.
+    pub(crate) fn follow_definition(&mut self, table: &Table) -> Option<Vec<OrderedMap>> {
+        if Arc::ptr_eq(&self.def, &table.def) && self.indexes.agree_with(&table.building) {
+            return None;
+        }
+        let reshaped = self.def.shape != table.def.shape;
+        self.def = Arc::clone(&table.def);
+        self.view = None;
+        Some(self.indexes.follow(&table.def, &table.building, reshaped))
     }
 
     /// Takes the records that have arrived, taken at log index `at`, and applies what came after.
@@ -219,6 +238,7 @@ impl TableState {
     pub(crate) fn take(&mut self, loaded: LoadedTable, durable: bool) {
         self.view = None;
         self.loading = None;
+        self.indexes.want_all();
         let on_disc = loaded.generation.is_some();
         self.body = match loaded.records {
             LoadedRecords::Memory(records) => Body::memory(records, !on_disc),
@@ -242,6 +262,7 @@ impl TableState {
             mode: self.mode,
             state: self.state(applied),
             records: self.records(),
+            indexes: self.indexes.views(),
         });
         self.view = Some(Arc::clone(&view));
         view

@@ -8,6 +8,7 @@ use tabularaft_schema::{CopyMode, Key, TableDef, TableId, TableKind};
 use crate::copy::CopyChunk;
 use crate::disc_records::DiscRecords;
 use crate::error::StoreError;
+use crate::indexes::{IndexState, IndexView};
 use crate::key_order;
 use crate::memory::MemoryTable;
 use crate::row::{Row, RowRef};
@@ -22,6 +23,7 @@ pub struct TableView {
     pub(crate) mode: CopyMode,
     pub(crate) state: CopyState,
     pub(crate) records: Records,
+    pub(crate) indexes: Vec<IndexView>,
 }
 
 /// Whether a copy can be read.
@@ -79,10 +81,7 @@ impl TableView {
 
     /// How many records the copy holds.
     pub fn len(&self) -> u64 {
-        match &self.records {
-            Records::Memory(records) => records.len() as u64,
-            Records::Disc(records) => records.len,
-        }
+        self.records.len()
     }
 
     /// Whether iterating goes in key order; sets in memory have no order.
@@ -103,6 +102,35 @@ impl TableView {
         match &self.records {
             Records::Memory(records) => records.heap_bytes() as u64,
             Records::Disc(records) => records.bytes,
+        }
+    }
+
+    /// The secondary indexes, in the order of the definition, ready or not.
+    pub fn indexes(&self) -> &[IndexView] {
+        &self.indexes
+    }
+
+    /// A secondary index, to be read.
+    ///
+    /// # Errors
+    /// There is none of this name, it is being built, this program lacks its function, or the table is still loading.
+    pub fn index(&self, name: &str) -> Result<&IndexView, StoreError> {
+        self.readable()?;
+        let found = self.indexes.iter().find(|index| index.def().name == name);
+        let index = found.ok_or_else(|| StoreError::NoSuchIndex {
+            table: self.def.name.clone(),
+            index: name.to_owned(),
+            known: self.indexes.iter().map(|index| index.def().name.as_str()).collect::<Vec<_>>().join(", "),
+        })?;
+        match index.state() {
+            IndexState::Ready => Ok(index),
+            IndexState::Building { records, records_total } => Err(StoreError::IndexBuilding {
+                table: self.def.name.clone(),
+                index: name.to_owned(),
+                records,
+                records_total,
+            }),
+            IndexState::Unavailable { why } => Err(StoreError::IndexUnavailable { why }),
         }
     }
 
@@ -254,6 +282,13 @@ impl TableView {
 }
 
 impl Records {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Records::Memory(records) => records.len() as u64,
+            Records::Disc(records) => records.len,
+        }
+    }
+
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Row>, StoreError> {
         match self {
             Records::Memory(records) => Ok(records.get(key).map(|row| row.to_row())),

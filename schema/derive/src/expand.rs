@@ -6,7 +6,7 @@ use syn::{DeriveInput, Error, Result};
 
 use crate::field::{self, Field};
 use crate::serde_attributes;
-use crate::table::Table;
+use crate::table::{FunctionIndex, Table};
 
 pub(crate) fn record(input: &DeriveInput) -> Result<TokenStream> {
     if !input.generics.params.is_empty() {
@@ -76,10 +76,16 @@ fn table_def(table: &Table, fields: &[Field]) -> TokenStream {
         quote!(let table = table.key(#name);)
     });
     let add_indexes = fields.iter().filter_map(|field| {
-        let (ty, name, unique) = (&field.ty, &field.name, field.index.as_ref()?.unique);
+        let (ty, name, index) = (&field.ty, &field.name, field.index.as_ref()?);
+        let (index_name, unique) = (index.name.as_ref().unwrap_or(name), index.unique);
+        let add = if index.each { quote!(each_index) } else { quote!(index) };
         Some(quote_spanned! {field.type_span()=>
-            let table = #root::__private::index::<#ty>(table, #name, #unique);
+            let table = #root::__private::#add::<#ty>(table, #index_name, #name, #unique);
         })
+    });
+    let add_function_indexes = table.indexes.iter().map(|index| {
+        let FunctionIndex { name, function, unique } = index;
+        quote!(let table = #root::__private::function_index(table, #name, #function, #unique);)
     });
     quote! {
         let table = #builder;
@@ -87,6 +93,7 @@ fn table_def(table: &Table, fields: &[Field]) -> TokenStream {
         #(#add_fields)*
         #(#add_keys)*
         #(#add_indexes)*
+        #(#add_function_indexes)*
         #root::__private::finish(table)
     }
 }

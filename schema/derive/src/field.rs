@@ -23,8 +23,13 @@ pub(crate) struct Field {
 }
 
 /// A secondary index over a field.
+#[derive(Default)]
 pub(crate) struct Index {
+    /// By default that of the field.
+    pub(crate) name: Option<String>,
     pub(crate) unique: bool,
+    /// Over the items of a list instead of the value itself.
+    pub(crate) each: bool,
 }
 
 /// The fields of the struct, of which at least one is a key.
@@ -72,7 +77,7 @@ impl Field {
             if self.index.is_some() {
                 return Err(Error::new(attribute.span(), "the field is already indexed"));
             }
-            self.index = Some(Index { unique: is_unique(attribute)? });
+            self.index = Some(Index::of(attribute)?);
         } else if attribute.path().is_ident("record") {
             return Err(Error::new(attribute.span(), "#[record(…)] belongs to the struct, not to a field"));
         }
@@ -85,16 +90,26 @@ impl Field {
     }
 }
 
-fn is_unique(attribute: &Attribute) -> Result<bool> {
-    if matches!(attribute.meta, Meta::Path(_)) {
-        return Ok(false);
+impl Index {
+    fn of(attribute: &Attribute) -> Result<Self> {
+        let mut index = Self::default();
+        if matches!(attribute.meta, Meta::Path(_)) {
+            return Ok(index);
+        }
+        attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("unique") {
+                index.unique = true;
+            } else if meta.path.is_ident("each") {
+                index.each = true;
+            } else if meta.path.is_ident("name") {
+                index.name = Some(name::index(&meta)?);
+            } else {
+                return Err(meta.error("expected #[index], or #[index(…)] with unique, each or name = \"…\""));
+            }
+            Ok(())
+        })?;
+        Ok(index)
     }
-    let mut unique = false;
-    attribute.parse_nested_meta(|meta| {
-        unique = meta.path.is_ident("unique");
-        if unique { Ok(()) } else { Err(meta.error("expected #[index] or #[index(unique)]")) }
-    })?;
-    Ok(unique)
 }
 
 fn check(fields: &[Field]) -> std::result::Result<(), String> {
@@ -139,13 +154,17 @@ mod tests {
                 #[index(unique)]
                 #[serde(rename = "client-id")]
                 client: String,
+                #[index(each, name = "by_tag")]
+                tags: Vec<String>,
             }
         })
         .unwrap();
         let names: Vec<_> = fields.iter().map(|field| field.name.as_str()).collect();
-        assert_eq!(names, ["type", "node", "client-id"]);
+        assert_eq!(names, ["type", "node", "client-id", "tags"]);
         assert!(fields[0].is_key && !fields[1].is_key);
         assert!(!fields[1].index.as_ref().unwrap().unique && fields[2].index.as_ref().unwrap().unique);
+        let tags = fields[3].index.as_ref().unwrap();
+        assert!(tags.each && tags.name.as_deref() == Some("by_tag"));
     }
 
     #[test]
@@ -198,7 +217,7 @@ mod tests {
                     a: u64,
                 }
             ))
-            .contains("#[index(unique)]")
+            .contains("with unique, each or name")
         );
         assert!(
             message(&parse_quote!(

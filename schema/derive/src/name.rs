@@ -1,6 +1,9 @@
 //! The rule for names of tables and fields, checked while the program is compiled. The schema crate has the same rule;
 //! it cannot be shared, because that crate depends on this one.
 
+use syn::meta::ParseNestedMeta;
+use syn::{Error, LitStr, Result};
+
 const BYTES_MAX: usize = 128;
 
 pub(crate) fn is_valid(name: &str) -> bool {
@@ -10,3 +13,12 @@ pub(crate) fn is_valid(name: &str) -> bool {
 }
 
 pub(crate) const RULE: &str = "expected a letter or `_`, then at most 127 ASCII letters, digits and `_ . -`";
+
+/// The name of an index or of a function for one.
+pub(crate) fn index(meta: &ParseNestedMeta<'_>) -> Result<String> {
+    let literal: LitStr = meta.value()?.parse()?;
+    if is_valid(&literal.value()) {
+        return Ok(literal.value());
+    }
+    Err(Error::new(literal.span(), format!("invalid name: {RULE}")))
+}

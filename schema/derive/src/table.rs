@@ -19,6 +19,15 @@ pub(crate) struct Table {
     local_content: bool,
     load_order: i32,
     record_bytes_max: Option<u32>,
+    /// Secondary indexes over functions; those over fields stand at the fields.
+    pub(crate) indexes: Vec<FunctionIndex>,
+}
+
+/// A secondary index over what a registered function makes of a record.
+pub(crate) struct FunctionIndex {
+    pub(crate) name: String,
+    pub(crate) function: String,
+    pub(crate) unique: bool,
 }
 
 const KINDS: [(&str, &str); 3] = [("set", "Set"), ("ordered-set", "OrderedSet"), ("bag", "Bag")];
@@ -36,6 +45,7 @@ impl Table {
             local_content: false,
             load_order: 0,
             record_bytes_max: None,
+            indexes: Vec::new(),
         };
         for attribute in input.attrs.iter().filter(|attribute| attribute.path().is_ident("record")) {
             table.read(attribute)?;
@@ -67,6 +77,7 @@ impl Table {
                 }
                 "load_order" => self.load_order = meta.value()?.parse::<LitInt>()?.base10_parse()?,
                 "record_bytes_max" => self.record_bytes_max = Some(positive(&meta)?),
+                "index" => self.indexes.push(function_index(&meta)?),
                 "crate" => {
                     let path: LitStr = meta.value()?.parse()?;
                     self.crate_path = path.parse_with(Path::parse_mod_style)?;
@@ -105,7 +116,7 @@ impl Table {
 fn unknown(meta: &ParseNestedMeta<'_>) -> Error {
     meta.error(
         "unknown property: expected table, kind, copy, version, owned, local_content, load_order, \
-         record_bytes_max or crate",
+         record_bytes_max, index or crate",
     )
 }
 
@@ -115,6 +126,29 @@ fn table_name(meta: &ParseNestedMeta<'_>) -> Result<String> {
         return Ok(literal.value());
     }
     Err(Error::new(literal.span(), format!("invalid table name: {}", name::RULE)))
+}
+
+fn function_index(meta: &ParseNestedMeta<'_>) -> Result<FunctionIndex> {
+    let (mut index_name, mut function, mut unique) = (None, None, false);
+    meta.parse_nested_meta(|meta| {
+        if meta.path.is_ident("name") {
+            index_name = Some(name::index(&meta)?);
+        } else if meta.path.is_ident("function") {
+            function = Some(name::index(&meta)?);
+        } else if meta.path.is_ident("unique") {
+            unique = true;
+        } else {
+            return Err(meta.error("expected name = \"…\", function = \"…\" or unique"));
+        }
+        Ok(())
+    })?;
+    match (index_name, function) {
+        (Some(name), Some(function)) => Ok(FunctionIndex { name, function, unique }),
+        _ => Err(meta.error(
+            "an index of the struct is over a function: index(name = \"…\", function = \"…\"); \
+             write #[index] above a field for one over its value",
+        )),
+    }
 }
 
 fn one_of(meta: &ParseNestedMeta<'_>, variants: [(&'static str, &'static str); 3]) -> Result<&'static str> {
@@ -155,6 +189,25 @@ mod tests {
         assert!(table.owned && !table.local_content);
         let path = table.crate_path;
         assert_eq!(quote!(#path).to_string(), "x :: y");
+    }
+
+    #[test]
+    fn an_index_over_a_function_names_both() {
+        let table = Table::of(&parse_quote! {
+            #[record(table = "t", index(name = "by_domain", function = "domain", unique))]
+            struct T;
+        })
+        .unwrap();
+        let index = &table.indexes[0];
+        assert_eq!(
+            (index.name.as_str(), index.function.as_str(), index.unique),
+            ("by_domain", "domain", true)
+        );
+        let nameless = message(&parse_quote!(
+            #[record(table = "t", index(function = "domain"))]
+            struct T;
+        ));
+        assert!(nameless.contains("over a function"), "{nameless}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What this crate refuses: one type for each family of operations, and [`Error`] for all of them.
 
+mod index;
 mod key;
 mod module;
 mod name;
@@ -7,6 +8,7 @@ mod record;
 mod schema;
 mod table_def;
 
+pub use index::IndexError;
 pub use key::KeyError;
 pub use module::{MissingModules, ModuleError};
 pub use name::{InvalidFieldType, InvalidName};
@@ -31,6 +33,9 @@ pub enum Error {
     /// A key does not fit its table.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A secondary index cannot be kept by this program.
+    #[error(transparent)]
+    Index(#[from] IndexError),
     /// A table definition contradicts itself.
     #[error(transparent)]
     TableDef(#[from] TableDefError),

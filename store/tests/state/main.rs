@@ -12,6 +12,7 @@ mod fixtures;
 mod harness;
 mod history;
 mod hostile;
+mod indexes;
 mod installs;
 mod loading;
 mod local_content;
