@@ -1,13 +1,17 @@
 //! Whole-cluster tests: the harness, and how its parts are found.
 //!
 //! [`TestCluster`] runs several nodes in this process and controls what goes wrong between and below them. Writers of
-//! [`workload`] write meanwhile and know afterwards what must be there. [`binary`] is for tests of real processes.
+//! [`workload`] write meanwhile and know afterwards what must be there; clients of [`append`] write a [`history`] that
+//! the [`checker`] judges. [`binary`] is for tests of real processes.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
+pub mod append;
 pub mod binary;
+pub mod checker;
 mod cluster;
 mod cluster_builder;
 mod copies;
+pub mod history;
 mod log_output;
 mod place;
 pub mod process;

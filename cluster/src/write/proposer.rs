@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
@@ -49,8 +49,33 @@ pub(crate) struct Proposer {
 struct Submission {
     request: Request,
     reply: oneshot::Sender<Outcome>,
-    /// Set once the request may have reached the leader: from then on a lost outcome is unknown, not refused.
-    sent: Arc<AtomicBool>,
+    journey: Arc<Journey>,
+}
+
+/// Whether a request may have reached the leader: from then on a lost outcome is unknown, not refused. The caller that
+/// gives up and the task that sends settle it between them, so that nothing is sent of which the caller was told that
+/// it did not happen.
+#[derive(Debug, Default)]
+struct Journey(AtomicU8);
+
+const WAITS: u8 = 0;
+const SENT: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+impl Journey {
+    /// Whether the request may be sent: unless its caller has given it up before.
+    fn begin(&self) -> bool {
+        self.0.compare_exchange(WAITS, SENT, Ordering::AcqRel, Ordering::Acquire) != Err(GIVEN_UP)
+    }
+
+    /// Whether the request was never sent, and now never will be.
+    fn give_up(&self) -> bool {
+        self.0.compare_exchange(WAITS, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Acquire) == SENT
+    }
 }
 
 struct Waiting {
@@ -90,8 +115,8 @@ impl Proposer {
     /// A dropped future may or may not have written.
     pub(crate) async fn write(&self, request: Request, deadline: Instant) -> Outcome {
         let (reply, outcome) = oneshot::channel();
-        let sent = Arc::new(AtomicBool::new(false));
-        let submission = Submission { request, reply, sent: Arc::clone(&sent) };
+        let journey = Arc::new(Journey::default());
+        let submission = Submission { request, reply, journey: Arc::clone(&journey) };
         match door::until(deadline, self.submissions.send(submission)).await {
             Some(Ok(())) => {}
             Some(Err(_)) => return Err(WriteError::Stopped),
@@ -100,7 +125,7 @@ impl Proposer {
         match door::until(deadline, outcome).await {
             Some(Ok(outcome)) => outcome,
             // The engine stopped, or time ran out, with the request on its way.
-            _ if sent.load(Ordering::Acquire) => Err(WriteError::Unknown),
+            _ if !journey.give_up() => Err(WriteError::Unknown),
             Some(Err(_)) => Err(WriteError::Stopped),
             None => Err(WriteError::NoLeader),
         }
@@ -161,6 +186,10 @@ impl Task {
         while self.travelling.len() < BATCHES_IN_FLIGHT && self.hold_until.is_none() && !self.queue.is_empty()
         {
             let leadership = self.parts.leadership.borrow_and_update().clone();
+            if leadership == (Leadership::Following { leader: None }) {
+                self.hold_until = Some(door::now() + RETRY_AFTER);
+                return;
+            }
             let requests = self.next_batch();
             if requests.is_empty() {
                 return;
@@ -172,14 +201,9 @@ impl Task {
                     decide_there(Arc::clone(&self.parts.peers), address, batch).boxed()
                 }
                 Leadership::Following { leader: None } => {
-                    self.requeue(requests);
-                    self.hold_until = Some(door::now() + RETRY_AFTER);
-                    return;
+                    std::future::ready(WriteAnswer::Retry { leader: None }).boxed()
                 }
             };
-            for waiting in &requests {
-                waiting.submission.sent.store(true, Ordering::Release);
-            }
             let applied = self.parts.applied.clone();
             let watched = self.parts.leadership.clone();
             self.travelling.push(
@@ -203,8 +227,9 @@ impl Task {
         let mut bytes = 0;
         while requests.len() < BATCH_REQUESTS_MAX && bytes < BATCH_BYTES_MAX {
             let Some(waiting) = self.queue.pop_front() else { break };
-            let unsent = !waiting.submission.sent.load(Ordering::Acquire);
-            if unsent && waiting.submission.reply.is_closed() {
+            let Submission { journey, reply, .. } = &waiting.submission;
+            let is_abandoned = !journey.has_begun() && reply.is_closed();
+            if is_abandoned || !journey.begin() {
                 self.outstanding.remove(&waiting.sequence);
                 continue;
             }
