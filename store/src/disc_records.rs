@@ -53,7 +53,7 @@ impl DiscRecords {
             frozen: None,
             disc: Some(disc),
             len: records.len() as u64,
-            bytes: records.heap_bytes() as u64,
+            bytes: records.payload_bytes() as u64,
         }
     }
 

@@ -119,7 +119,7 @@ impl LocalTables {
             && !self.keeps(before)
             && let Body::Memory { records, .. } = &table.body
         {
-            let bytes = records.heap_bytes() as u64;
+            let bytes = records.payload_bytes() as u64;
             let write = Write { work: TableWork::Whole(records.clone()), whole: true, bytes };
             self.write(BTreeMap::from([(table.id, write)]))?;
         }

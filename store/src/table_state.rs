@@ -297,7 +297,7 @@ impl TableState {
         let (work, whole, bytes) = match &mut self.body {
             Body::Memory { records, changed } => {
                 let changed = std::mem::take(changed);
-                let bytes = records.heap_bytes() as u64;
+                let bytes = records.payload_bytes() as u64;
                 if changed.is_whole() {
                     (TableWork::Whole(records.clone()), true, bytes)
                 } else if changed.has_keys() {

@@ -134,6 +134,14 @@ impl TableView {
         }
     }
 
+    /// Bytes of all keys and records, exactly, wherever they lie.
+    pub fn payload_bytes(&self) -> u64 {
+        match &self.records {
+            Records::Memory(records) => records.payload_bytes() as u64,
+            Records::Disc(records) => records.bytes,
+        }
+    }
+
     /// The row under a storage key.
     ///
     /// # Errors

@@ -68,6 +68,15 @@ impl MemoryTable {
         }
     }
 
+    /// Bytes of all keys and values, exactly.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        match self {
+            Self::Hashed(map) => map.payload_bytes(),
+            Self::Ordered(map) => map.payload_bytes(),
+        }
+    }
+
     /// The row under `key`.
     #[must_use]
     #[inline]

@@ -99,6 +99,8 @@ fn holds_exactly(table: &MemoryTable, model: &Model) {
     }
     let mut held: Vec<_> = table.iter().map(|(key, row)| (key.to_vec(), row.to_row())).collect();
     assert_eq!(table.heap_bytes(), recounted_heap_bytes(table));
+    let payload: usize = model.iter().map(|(key, row)| key.len() + row.value().len()).sum();
+    assert_eq!(table.payload_bytes(), payload);
     resumes_anywhere(table, &held);
     if matches!(table, MemoryTable::Hashed(_)) {
         held.sort_by(|left, right| left.0.cmp(&right.0));

@@ -6,6 +6,7 @@ mod bags;
 mod barriers;
 mod checkpoints;
 mod copies;
+mod definitions;
 mod disc_only;
 mod faults;
 mod fixtures;

@@ -15,6 +15,8 @@ pub struct HashedMap {
     root: Branch,
     hashing: Hashing,
     len: usize,
+    /// Bytes of all keys and values.
+    payload_bytes: usize,
     tally: HeapTally,
 }
 
@@ -35,7 +37,7 @@ impl HashedMap {
         let root = Branch::empty();
         let mut tally = HeapTally::default();
         tally.add(root.heap_bytes() + Page::default().heap_bytes());
-        Self { root, hashing, len: 0, tally }
+        Self { root, hashing, len: 0, payload_bytes: 0, tally }
     }
 
     /// A map in which keys collide, since only these bits of their hashes count.
@@ -68,6 +70,12 @@ impl HashedMap {
         self.tally.bytes()
     }
 
+    /// Bytes of all keys and values, exactly.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        self.payload_bytes
+    }
+
     /// The row under `key`.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<RowRef<'_>> {
@@ -85,6 +93,11 @@ impl HashedMap {
         let put = Put { hash: self.hashing.hash(key), key, row };
         let replaced = self.root.insert(put, 0, self.hashing, &mut self.tally);
         self.len += usize::from(replaced.is_none());
+        self.payload_bytes += row.value().len();
+        match &replaced {
+            Some(replaced) => self.payload_bytes -= replaced.value().len(),
+            None => self.payload_bytes += key.len(),
+        }
         replaced
     }
 
@@ -93,7 +106,10 @@ impl HashedMap {
         // Looking first keeps a key that is not there from copying its path.
         self.get(key)?;
         let removed = self.root.remove(self.hashing.hash(key), key, 0, self.hashing, &mut self.tally);
-        self.len -= usize::from(removed.is_some());
+        if let Some(removed) = &removed {
+            self.len -= 1;
+            self.payload_bytes -= key.len() + removed.value().len();
+        }
         removed
     }
 

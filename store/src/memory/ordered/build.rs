@@ -28,6 +28,7 @@ pub struct OrderedBuilder {
     last_key: Vec<u8>,
     level: Level,
     len: usize,
+    payload_bytes: usize,
 }
 
 /// A key that is not above the one pushed before it. It was not taken; the builder stands as before.
@@ -73,6 +74,7 @@ impl OrderedBuilder {
         self.last_key.clear();
         self.last_key.extend_from_slice(key);
         self.len += 1;
+        self.payload_bytes += key.len() + row.value().len();
         Ok(())
     }
 
@@ -88,7 +90,7 @@ impl OrderedBuilder {
             level.tally(&mut tally);
         }
         let root = level.nodes.pop().unwrap_or_default();
-        OrderedMap::from_parts(root, self.len, tally)
+        OrderedMap::from_parts(root, self.len, self.payload_bytes, tally)
     }
 
     fn finish_leaf(&mut self, high: Option<&[u8]>) {

@@ -15,6 +15,8 @@ use super::range::OrderedRange;
 pub struct OrderedMap {
     root: Node,
     len: usize,
+    /// Bytes of all keys and values.
+    payload_bytes: usize,
     tally: HeapTally,
 }
 
@@ -26,8 +28,8 @@ impl OrderedMap {
     }
 
     /// A map of a tree that was built as a whole.
-    pub(super) fn from_parts(root: Node, len: usize, tally: HeapTally) -> Self {
-        Self { root, len, tally }
+    pub(super) fn from_parts(root: Node, len: usize, payload_bytes: usize, tally: HeapTally) -> Self {
+        Self { root, len, payload_bytes, tally }
     }
 
     /// How many records the map holds.
@@ -46,6 +48,12 @@ impl OrderedMap {
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         self.tally.bytes()
+    }
+
+    /// Bytes of all keys and values, exactly.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        self.payload_bytes
     }
 
     /// The row under `key`.
@@ -71,6 +79,11 @@ impl OrderedMap {
             self.root = std::mem::take(&mut self.root).grow(siblings, &mut self.tally);
         }
         self.len += usize::from(replaced.is_none());
+        self.payload_bytes += row.value().len();
+        match &replaced {
+            Some(replaced) => self.payload_bytes -= replaced.value().len(),
+            None => self.payload_bytes += key.len(),
+        }
         replaced
     }
 
@@ -82,7 +95,10 @@ impl OrderedMap {
         if self.root.children().is_some_and(|children| children.len() == 1) {
             self.root = std::mem::take(&mut self.root).shrink(&mut self.tally);
         }
-        self.len -= usize::from(removed.is_some());
+        if let Some(removed) = &removed {
+            self.len -= 1;
+            self.payload_bytes -= key.len() + removed.value().len();
+        }
         removed
     }
 
@@ -126,7 +142,7 @@ impl Default for OrderedMap {
         let root = Node::default();
         let mut tally = HeapTally::default();
         tally.add(root.heap_bytes());
-        Self { root, len: 0, tally }
+        Self { root, len: 0, payload_bytes: 0, tally }
     }
 }
 
