@@ -35,6 +35,7 @@ pub mod admin;
 pub mod error;
 pub mod transport;
 
+mod alter;
 mod boot;
 mod builder;
 mod calls;
@@ -84,4 +85,4 @@ pub use transaction::{
     TxTable,
 };
 pub use transport::{Secret, SecretError};
-pub use write::{Delta, Rejection};
+pub use write::{Delta, Rejection, TableLimit};

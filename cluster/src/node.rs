@@ -77,20 +77,23 @@ impl Node {
         self.inner.hub.subscribe()
     }
 
-    /// Creates the table of a record type; an identical one is no error, and then nothing changes.
+    /// Creates the table of a record type. One that exists is no error, and then nothing changes: it may have other
+    /// options than the type declares, be held otherwise and have more indexes, since an operator may change all these
+    /// while it is in use.
     ///
     /// # Errors
     ///
     /// [`TableError`] naming the differing fields when a table of this name has another definition.
     pub async fn create_table<R: Record>(&self) -> Result<(), TableError> {
-        self.create(R::table_def()).await.map(|_| ())
+        crate::boot::ensure_table(&self.inner, R::table_def()).await.map(|_| ())
     }
 
-    /// Creates a table from a definition made at run time. Returns whether it is new.
+    /// Creates a table from a definition made at run time; one of this very definition is no error. Returns whether it
+    /// is new.
     ///
     /// # Errors
     ///
-    /// As [`Node::create_table`].
+    /// [`TableError`] naming everything that differs when a table of this name has another definition.
     pub async fn create(&self, def: TableDef) -> Result<bool, TableError> {
         self.inner.create(def).await
     }

@@ -51,6 +51,28 @@ impl TableDef {
         between(&self.properties(), &other.properties())
     }
 
+    /// The differences that make records of one definition unfit for the other: kind, key, fields, record version,
+    /// `owned` and `local_content`. How nodes hold a table, its indexes and its other options may change while it is in
+    /// use, and leave its records as they are.
+    #[must_use]
+    pub fn record_differences(&self, other: &Self) -> Vec<Difference> {
+        let mut all = self.differences(other);
+        all.retain(|difference| !is_changeable(&difference.field) && !difference.field.starts_with("index "));
+        all
+    }
+
+    /// The differences that a program which declares this definition cannot live with, where `existing` is a table
+    /// that has been in use since: as [`record_differences`](Self::record_differences), and indexes that it declares
+    /// and the table lacks.
+    #[must_use]
+    pub fn missing_in(&self, existing: &Self) -> Vec<Difference> {
+        let mut all = self.differences(existing);
+        let was_added =
+            |difference: &Difference| difference.field.starts_with("index ") && difference.ours == "none";
+        all.retain(|difference| !is_changeable(&difference.field) && !was_added(difference));
+        all
+    }
+
     /// The whole definition but its name, as text. What is not mentioned here goes unnoticed when two definitions
     /// are compared, so a new property MUST be added.
     pub(crate) fn properties(&self) -> BTreeMap<String, String> {
@@ -73,6 +95,12 @@ impl TableDef {
         }
         properties
     }
+}
+
+/// Whether the property may be changed while the table is in use without touching its records.
+fn is_changeable(property: &str) -> bool {
+    let option = property.strip_prefix("option ");
+    property == "copy" || option.is_some_and(|option| !matches!(option, "owned" | "local_content"))
 }
 
 #[cfg(test)]
@@ -136,5 +164,24 @@ mod tests {
             bytes_max: Some(3),
         };
         assert_eq!(differing(|def| def.options = options).len(), 8);
+    }
+
+    #[test]
+    fn what_may_change_while_a_table_is_in_use_is_no_difference_of_its_records() {
+        let declared = def();
+        let mut existing = def();
+        existing.copy = crate::CopyMode::Ram;
+        existing.options = TableOptions { read_only: true, ttl_ms: Some(1), ..TableOptions::default() };
+        existing.indexes.push(IndexDef::on_field("a"));
+        assert!(declared.record_differences(&existing).is_empty());
+        assert!(declared.missing_in(&existing).is_empty());
+        existing.indexes.clear();
+        assert!(declared.record_differences(&existing).is_empty());
+        assert_eq!(declared.missing_in(&existing).len(), 1, "an index that the program counts on");
+        existing = TableDef { options: TableOptions { owned: true, ..TableOptions::default() }, ..def() };
+        assert_eq!(declared.record_differences(&existing).len(), 1);
+        existing = def();
+        existing.shape.version = 2;
+        assert_eq!(declared.missing_in(&existing).len(), 1);
     }
 }

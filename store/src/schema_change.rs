@@ -132,16 +132,6 @@ impl State {
         Ok(())
     }
 
-    /// Takes over another name, other options or another shape; records that are there keep their bytes.
-    fn follow_definition(&mut self, table: &Table) {
-        let Some(state) = self.tables.get_mut(&table.id) else { return };
-        if !Arc::ptr_eq(&state.def, &table.def) {
-            state.def = Arc::clone(&table.def);
-            state.view = None;
-            self.note_changed(table.id);
-        }
-    }
-
     fn follow_mode(&mut self, table: &Table, mode: CopyMode) -> Result<Option<RefillRequest>, StoreError> {
         let ticket = self.next_ticket();
         let Some(state) = self.tables.get_mut(&table.id) else { return Ok(None) };

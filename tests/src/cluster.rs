@@ -162,6 +162,11 @@ impl TestCluster {
         self.options.links.heal_all();
     }
 
+    /// The settings that all nodes have in common.
+    pub fn config(&self) -> &NodeConfig {
+        &self.options.config
+    }
+
     /// The links, for faults in one direction, and delays.
     pub fn links(&self) -> &Links {
         &self.options.links

@@ -215,6 +215,11 @@ impl Tally {
         self.unknown.len()
     }
 
+    /// How many writes certainly did not happen.
+    pub fn refused(&self) -> usize {
+        self.refused.len()
+    }
+
     /// Checks what a node holds against what the writer was told.
     ///
     /// # Panics

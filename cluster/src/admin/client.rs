@@ -214,7 +214,7 @@ impl AdminClient {
 
     /// Starts an operation and asks how far it is until it has ended. It may take as long as it likes while
     /// the node answers.
-    async fn operate(
+    pub(super) async fn operate(
         &self,
         request: &AdminRequest,
         mut progress: impl FnMut(&Progress),
@@ -246,14 +246,14 @@ impl AdminClient {
         }
     }
 
-    async fn write(&self, request: &AdminRequest) -> Result<Written, AdminError> {
+    pub(super) async fn write(&self, request: &AdminRequest) -> Result<Written, AdminError> {
         match self.ask(request).await? {
             AdminReply::Written { records, log_index } => Ok(Written { records, log_index }),
             other => Err(self.unexpected(&other)),
         }
     }
 
-    async fn ask(&self, request: &AdminRequest) -> Result<AdminReply, AdminError> {
+    pub(super) async fn ask(&self, request: &AdminRequest) -> Result<AdminReply, AdminError> {
         let deadline = Instant::from(door::now() + self.timeout);
         let call = encode_call(request);
         loop {
@@ -294,7 +294,7 @@ impl AdminClient {
         }
     }
 
-    fn unexpected(&self, reply: &impl std::fmt::Debug) -> AdminError {
+    pub(super) fn unexpected(&self, reply: &impl std::fmt::Debug) -> AdminError {
         tracing::debug!(?reply, "unexpected administrative reply");
         AdminError::internal(format!(
             "the node at {} gave an answer that does not fit the request",

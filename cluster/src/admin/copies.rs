@@ -59,7 +59,7 @@ pub(crate) async fn copy_table(
     Ok(Outcome::Copied { records: copied.records, bytes: copied.bytes, digest, from })
 }
 
-/// The node gives up its copy. A voter holds every table, since it may come to lead and decide on any of them.
+/// The node gives up its copy.
 pub(crate) async fn delete_copy(
     node: &Arc<NodeInner>,
     table: &TableName,
@@ -67,6 +67,68 @@ pub(crate) async fn delete_copy(
 ) -> Result<(), TableError> {
     let engine = node.engine().ok_or(WriteError::Stopped)?;
     let target = member(&engine, on)?;
+    may_be_without(&engine, &target, table)?;
+    node.change_schema(SchemaChange::DeleteCopy { table: table.clone(), node: on.clone() }).await?;
+    Ok(())
+}
+
+/// The node `to` holds the table instead of `from`, in the same mode. The copy is made and compared with the others
+/// before anything is deleted, so that at no moment there is one copy less.
+pub(crate) async fn move_copy(
+    node: &Arc<NodeInner>,
+    table: &TableName,
+    from: &NodeName,
+    to: &NodeName,
+    tell: &(dyn Fn(&CopyProgress) + Send + Sync),
+) -> Result<Outcome, TableError> {
+    if from == to {
+        return Err(TableError::Copy(format!(
+            "{from} is both where the copy of {table} is and where it is to go"
+        )));
+    }
+    let engine = node.engine().ok_or(WriteError::Stopped)?;
+    may_be_without(&engine, &member(&engine, from)?, table)?;
+    let mode = engine.store.view().schema().mode_on(table.as_str(), from);
+    let mode = mode.ok_or_else(|| TableError::Copy(format!("{from} holds no copy of {table} to move")))?;
+    drop(engine);
+    let copied = copy_table(node, table, to, Some(from), mode, tell).await?;
+    delete_copy(node, table, from).await?;
+    Ok(copied)
+}
+
+/// All nodes hold the table in this mode from now on, those with a mode of their own included. Returns when all that
+/// can be reached do; the others follow when they are back.
+pub(crate) async fn set_default_copy(
+    node: &Arc<NodeInner>,
+    table: &TableName,
+    mode: CopyMode,
+    tell: &(dyn Fn(&CopyProgress) + Send + Sync),
+) -> Result<(), TableError> {
+    node.change_schema(SchemaChange::SetDefaultCopy { table: table.clone(), mode }).await?;
+    let engine = node.engine().ok_or(WriteError::Stopped)?;
+    let view = engine.store.view();
+    let Some(id) = view.schema().table(table.as_str()).map(|table| table.id) else { return Ok(()) };
+    let names = view.system().members.values().map(|member| member.name.clone());
+    let holders: Vec<NodeName> =
+        names.filter(|name| view.schema().mode_on(table.as_str(), name).is_some()).collect();
+    drop(view);
+    for holder in holders {
+        let target = member(&engine, &holder)?;
+        if let Err(error) = described(&engine, &target, id).await {
+            tracing::warn!(%error, node = %holder, "a node follows a change of mode when it is back");
+            continue;
+        }
+        loaded(&engine, &target, id, table, mode, tell).await?;
+        if mode != CopyMode::Ram {
+            call(&engine, &target, &Call::Checkpoint).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A voter holds every table, since it may come to lead and decide on any of them.
+fn may_be_without(engine: &Engine, target: &Target, table: &TableName) -> Result<(), TableError> {
+    let on = &target.name;
     let voters = engine.raft().map(|raft| raft.membership().voters).unwrap_or_default();
     if voters.contains(&target.id) {
         return Err(TableError::Copy(format!(
@@ -74,7 +136,6 @@ pub(crate) async fn delete_copy(
              or let the node leave and join again with `voter = false` in its configuration"
         )));
     }
-    node.change_schema(SchemaChange::DeleteCopy { table: table.clone(), node: on.clone() }).await?;
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! Administration: the protocol between `store-admin` and a node, its client, and the documents it reads.
 
+mod alterations;
 mod answers;
 mod client;
+mod client_tables;
 mod copies;
 mod document;
 mod error;
@@ -23,6 +25,6 @@ pub use document::{
 pub use error::{AdminError, AdminErrorKind};
 pub(crate) use filter::RecordFilter;
 
-pub(crate) use copies::copy_table;
+pub(crate) use copies::{copy_table, delete_copy, move_copy, set_default_copy};
 pub(crate) use server::{AdminState, serve};
 pub(crate) use verify::digests;

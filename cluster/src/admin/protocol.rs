@@ -11,7 +11,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tabularaft_schema::{CopyMode, NodeName, TableDef, TableId, TableName};
+use tabularaft_schema::{CopyMode, NodeName, TableDef, TableId, TableName, TableOption};
 
 use super::document::{ClusterStatus, TableInfo, TableSummary, VerifyReport};
 use super::error::AdminError;
@@ -132,6 +132,36 @@ pub enum AdminRequest {
     Progress {
         /// The operation.
         operation: OperationId,
+    },
+    /// A table gets another name. Answered with [`AdminReply::Written`].
+    TableRename {
+        /// Its name.
+        table: TableName,
+        /// Its name from now on.
+        to: TableName,
+    },
+    /// Options of a table change, one after the other. Answered with [`AdminReply::Written`].
+    TableSet {
+        /// Its name.
+        table: TableName,
+        /// The options with their new values.
+        options: Vec<TableOption>,
+    },
+    /// All nodes hold the table in this mode from now on. An operation that ends in [`Outcome::Done`].
+    TableCopyMode {
+        /// The table.
+        table: TableName,
+        /// The mode.
+        mode: CopyMode,
+    },
+    /// A node holds the table instead of another one. An operation that ends in [`Outcome::Copied`].
+    MoveCopy {
+        /// The table.
+        table: TableName,
+        /// The node that gives up its copy once the other one has it.
+        from: NodeName,
+        /// The node that gets it.
+        to: NodeName,
     },
 }
 

@@ -9,7 +9,7 @@ use super::answers::{engine, no_table, written};
 use super::operations::Operations;
 use super::protocol::{AdminReply, AdminRequest, OnLocalData, Outcome};
 use super::records::HeldScan;
-use super::{AdminError, copies, records, status, verify};
+use super::{AdminError, alterations, copies, records, status, verify};
 use crate::door;
 use crate::held_views::HeldViews;
 use crate::inner::NodeInner;
@@ -112,6 +112,10 @@ async fn answer(node: &Arc<NodeInner>, request: AdminRequest) -> Answer {
             });
             Ok(AdminReply::Started(id))
         }
+        AdminRequest::TableRename { table, to } => alterations::rename(node, table, to).await,
+        AdminRequest::TableSet { table, options } => alterations::set_options(node, table, options).await,
+        AdminRequest::TableCopyMode { table, mode } => Ok(alterations::start_set_copy(node, table, mode)),
+        AdminRequest::MoveCopy { table, from, to } => Ok(alterations::start_move(node, table, from, to)),
         AdminRequest::Progress { operation } => {
             let progress = node.admin.operations.progress(operation);
             let unknown = || {

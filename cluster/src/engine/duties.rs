@@ -3,12 +3,11 @@
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use tabularaft_schema::TableId;
 use tabularaft_store::{Incarnation, MemberChange, SystemState, View};
 
 use super::Engine;
 use crate::door;
-use crate::write::{Guard, Op, Request};
+use crate::write::{Op, Request};
 
 const RETRY_MS: u64 = 200;
 /// How often the leader looks for records of ended lives.
@@ -65,7 +64,7 @@ pub(super) async fn lead(engine: Weak<Engine>) {
     }
 }
 
-/// Requests that delete the owned records whose owners have ended, each guarded by the record's version.
+/// Requests that delete the owned records whose owners have ended, if nobody else has written them meanwhile.
 fn orphans(view: &View) -> Vec<Request> {
     let mut requests = Vec::new();
     for table in view.schema().tables() {
@@ -73,26 +72,16 @@ fn orphans(view: &View) -> Vec<Request> {
             continue;
         }
         let Some(copy) = view.table(table.id).filter(|copy| copy.is_ready()) else { continue };
-        // A bag's storage key is its record, so that deleting what is under it deletes that record alone.
         let rows = copy.rows().filter_map(Result::ok).filter_map(|stored| {
             let owner = stored.owner().filter(|owner| has_ended(view.system(), *owner))?;
             tracing::trace!(%owner, "a record outlived its owner");
             Some((Bytes::copy_from_slice(stored.key()), stored.version()))
         });
         let all: Vec<(Bytes, u64)> = rows.collect();
-        requests.extend(
-            all.chunks(DELETE_MAX)
-                .flat_map(|chunk| chunk.iter().map(|(key, version)| delete(table.id, key, *version))),
-        );
+        let reap = |chunk: &[(Bytes, u64)]| Op::Reap { table: table.id, records: chunk.to_vec() };
+        requests.extend(all.chunks(DELETE_MAX).map(|chunk| Request::one(reap(chunk))));
     }
     requests
-}
-
-fn delete(table: TableId, key: &Bytes, version: u64) -> Request {
-    Request::guarded(
-        Guard::Version { table, key: key.clone(), version },
-        Op::Delete { table, key: key.clone() },
-    )
 }
 
 /// A life has ended when its node was removed, or has started a newer one.

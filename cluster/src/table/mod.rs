@@ -2,17 +2,17 @@
 
 mod bounds;
 mod cursor;
+mod known;
 mod read;
 mod walk;
 mod write;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tabularaft_schema::{Difference, Record, TableDef, TableId, TableName};
-use tabularaft_store::View;
+use tabularaft_schema::{Record, TableDef, TableId, TableName};
+use tabularaft_store::{TableView, View};
 
 use crate::error::ReadError;
 use crate::inner::NodeInner;
@@ -22,6 +22,8 @@ pub use cursor::{Cursor, InvalidCursor};
 pub(crate) use read::decoded;
 pub use walk::Page;
 pub use write::Sum;
+
+use self::known::Known;
 
 /// A record with the version under which it is stored. Versions grow with every write anywhere in the cluster and are
 /// never used twice, so an equal version means that nothing was written in between.
@@ -68,7 +70,7 @@ pub struct Table<R> {
     name: TableName,
     def: Arc<TableDef>,
     /// The id under which the table was last found; checked at each use, since a dropped table's id is never reused.
-    id: Arc<AtomicU64>,
+    known: Arc<Known>,
     timeout: Duration,
     record: PhantomData<fn() -> R>,
 }
@@ -79,7 +81,7 @@ impl<R> Clone for Table<R> {
             node: Arc::clone(&self.node),
             name: self.name.clone(),
             def: Arc::clone(&self.def),
-            id: Arc::clone(&self.id),
+            known: Arc::clone(&self.known),
             timeout: self.timeout,
             record: PhantomData,
         }
@@ -93,15 +95,12 @@ impl<R: Record> Table<R> {
         let view = engine.store.view();
         let table =
             view.schema().table(def.name.as_str()).ok_or_else(|| ReadError::NoSuchTable(def.name.clone()))?;
-        let differences = record_differences(&def, &table.def);
-        if !differences.is_empty() {
-            return Err(ReadError::Definition { table: def.name.clone(), differences });
-        }
-        let id = Arc::new(AtomicU64::new(table.id.0));
-        Ok(Self { name: def.name.clone(), node, def, id, timeout, record: PhantomData })
+        check_records(&def, table)?;
+        let known = Arc::new(Known::new(&view, table.id));
+        Ok(Self { name: def.name.clone(), node, def, known, timeout, record: PhantomData })
     }
 
-    /// The table's name.
+    /// The name under which the table was opened. The handle stays with its table when that gets another name.
     pub fn name(&self) -> &TableName {
         &self.name
     }
@@ -112,30 +111,32 @@ impl<R: Record> Table<R> {
         Self { timeout, ..self.clone() }
     }
 
-    /// The table's id in this view. A table that was dropped and created again, or met again in another cluster, has
-    /// another id.
+    /// The table's id in this view. The handle goes with its table when that is renamed; once the table is gone, and in
+    /// another cluster, the handle means whichever table has its name.
     pub(crate) fn id_in(&self, view: &View) -> Result<TableId, ReadError> {
-        let known = TableId(self.id.load(Ordering::Relaxed));
-        if view.table(known).is_some_and(|copy| copy.def().name == self.name) {
-            return Ok(known);
+        let known = self.known.id_in(view);
+        // Under one id, records of one version have one shape.
+        let fits = |copy: &TableView| copy.def().shape.version == self.def.shape.version;
+        if let Some(id) = known
+            && view.table(id).is_some_and(|copy| fits(copy))
+        {
+            return Ok(id);
         }
-        let table = view
-            .schema()
-            .table(self.name.as_str())
-            .ok_or_else(|| ReadError::NoSuchTable(self.name.clone()))?;
-        let differences = record_differences(&self.def, &table.def);
-        if !differences.is_empty() {
-            return Err(ReadError::Definition { table: self.name.clone(), differences });
-        }
-        self.id.store(table.id.0, Ordering::Relaxed);
+        let schema = view.schema();
+        let table = known.and_then(|id| schema.table_by_id(id)).or_else(|| schema.table(self.name.as_str()));
+        let table = table.ok_or_else(|| ReadError::NoSuchTable(self.name.clone()))?;
+        check_records(&self.def, table)?;
+        self.known.set(view, table.id);
         Ok(table.id)
     }
 }
 
-/// Where two definitions differ so that records of one cannot be read as the other's. How nodes hold the table is for
-/// the operator to change.
-pub(crate) fn record_differences(ours: &TableDef, theirs: &TableDef) -> Vec<Difference> {
-    let mut all = ours.differences(theirs);
-    all.retain(|difference| difference.field != "copy");
-    all
+/// Fails if records of the table cannot be read as those of the type. How nodes hold the table, what it may hold and
+/// how it is indexed is for the operator to change.
+pub(crate) fn check_records(ours: &TableDef, table: &tabularaft_schema::Table) -> Result<(), ReadError> {
+    let differences = ours.record_differences(&table.def);
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(ReadError::Definition { table: table.def.name.clone(), differences }),
+    }
 }

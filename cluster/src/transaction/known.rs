@@ -8,7 +8,7 @@ use tabularaft_schema::{Record, TableDef, TableName};
 use tabularaft_store::{TableView, View};
 
 use crate::error::ReadError;
-use crate::table::record_differences;
+use crate::table::check_records;
 
 /// The definition that each record type was last found to fit.
 #[derive(Default)]
@@ -24,10 +24,7 @@ impl KnownTypes {
         };
         let mut fitting = self.fitting.lock().unwrap_or_else(PoisonError::into_inner);
         if !fitting.get(&TypeId::of::<R>()).is_some_and(|def| Arc::ptr_eq(def, &table.def)) {
-            let differences = record_differences(&R::table_def(), &table.def);
-            if !differences.is_empty() {
-                return Err(ReadError::Definition { table: table.def.name.clone(), differences });
-            }
+            check_records(&R::table_def(), table)?;
             fitting.insert(TypeId::of::<R>(), Arc::clone(&table.def));
         }
         drop(fitting);

@@ -7,6 +7,7 @@ use tabularaft_store::{
 };
 
 use super::guard::Guard;
+use super::limits::check_writable;
 use super::overlay::{Overlay, PendingRow};
 use super::recent::Recent;
 use super::request::{Delta, Op, Rejection, Request};
@@ -46,6 +47,7 @@ impl Decider<'_> {
             results.push(self.operate(&mut staged, op)?);
         }
         *self.next_version = staged.next_version;
+        self.take_growth(&staged);
         staged.effects.iter().for_each(|effect| self.recent.note(effect));
         effects.append(&mut staged.effects);
         for ((table, key), row) in staged.into_rows() {
@@ -98,21 +100,21 @@ impl Decider<'_> {
 
     fn operate(&self, staged: &mut Staged, op: &Op) -> Result<OpResult, Rejection> {
         match op {
-            Op::Put { table, key, value } => self.put(staged, self.table(*table)?, key, value),
+            Op::Put { table, key, value } => self.put(staged, self.writable(*table)?, key, value),
             Op::InsertNew { table, key, value } => {
-                let copy = self.table(*table)?;
+                let copy = self.writable(*table)?;
                 self.require_absent(staged, copy, key)?;
                 self.put(staged, copy, key, value)
             }
-            Op::Delete { table, key } => self.delete(staged, self.table(*table)?, key),
+            Op::Delete { table, key } => self.delete(staged, self.writable(*table)?, key),
             Op::DeleteObject { table, key, value } => {
-                self.delete_object(staged, self.table(*table)?, key, value)
+                self.delete_object(staged, self.writable(*table)?, key, value)
             }
             Op::Add { table, key, field, delta, otherwise } => {
-                self.add(staged, self.table(*table)?, key, *field, *delta, otherwise.as_ref())
+                self.add(staged, self.writable(*table)?, key, *field, *delta, otherwise.as_ref())
             }
             Op::Clear { table } => {
-                let copy = self.table(*table)?;
+                let copy = self.writable(*table)?;
                 let version = staged.version();
                 staged.effects.push(Effect::Clear { table: copy.id(), version });
                 Ok(OpResult::Count(copy.len()))
@@ -131,6 +133,7 @@ impl Decider<'_> {
                 staged.effects.push(Effect::Barrier { token: *token });
                 Ok(OpResult::Done)
             }
+            Op::Reap { table, records } => self.reap(staged, self.table(*table)?, records),
         }
     }
 
@@ -151,6 +154,7 @@ impl Decider<'_> {
         {
             return Ok(OpResult::Version(row.version));
         }
+        self.resize(staged, copy, &key, Some(value.len()))?;
         Ok(OpResult::Version(staged.put(copy, key, value)))
     }
 
@@ -167,15 +171,38 @@ impl Decider<'_> {
             let keys = self.bag_keys(staged, copy, key)?;
             let count = keys.len() as u64;
             for (key, _) in keys {
-                staged.delete(copy, key);
+                self.remove(staged, copy, key)?;
             }
             return Ok(OpResult::Count(count));
         }
         if self.current(staged, copy, key)?.is_none() {
             return Ok(OpResult::Count(0));
         }
-        staged.delete(copy, key.clone());
+        self.remove(staged, copy, key.clone())?;
         Ok(OpResult::Count(1))
+    }
+
+    /// Deletes what is still as it was found.
+    fn reap(
+        &self,
+        staged: &mut Staged,
+        copy: &TableView,
+        records: &[(Bytes, u64)],
+    ) -> Result<OpResult, Rejection> {
+        let mut count = 0;
+        for (key, version) in records {
+            if self.current(staged, copy, key)?.is_some_and(|row| row.version == *version) {
+                self.remove(staged, copy, key.clone())?;
+                count += 1;
+            }
+        }
+        Ok(OpResult::Count(count))
+    }
+
+    fn remove(&self, staged: &mut Staged, copy: &TableView, key: Bytes) -> Result<(), Rejection> {
+        self.resize(staged, copy, &key, None)?;
+        staged.delete(copy, key);
+        Ok(())
     }
 
     fn delete_object(
@@ -191,7 +218,7 @@ impl Decider<'_> {
         };
         let matches = self.current(staged, copy, &key)?.is_some_and(|row| is_bag || row.value == *value);
         if matches {
-            staged.delete(copy, key);
+            self.remove(staged, copy, key)?;
         }
         Ok(OpResult::Count(u64::from(matches)))
     }
@@ -215,6 +242,7 @@ impl Decider<'_> {
         let (record, result) =
             added(copy.def(), record, field, delta).map_err(|why| not_applicable(copy, &why))?;
         self.check_size(copy, key, &record)?;
+        self.resize(staged, copy, key, Some(record.len()))?;
         staged.put(copy, key.clone(), record);
         Ok(result)
     }
@@ -254,8 +282,14 @@ impl Decider<'_> {
         Ok(copy)
     }
 
+    fn writable(&self, id: TableId) -> Result<&TableView, Rejection> {
+        let copy = self.table(id)?;
+        check_writable(copy)?;
+        Ok(copy)
+    }
+
     /// The record as this request left it, or else as everything decided before left it.
-    fn current(
+    pub(super) fn current(
         &self,
         staged: &Staged,
         copy: &TableView,
@@ -307,7 +341,7 @@ impl Decider<'_> {
     }
 }
 
-fn name(copy: &TableView) -> String {
+pub(super) fn name(copy: &TableView) -> String {
     copy.def().name.to_string()
 }
 

@@ -6,6 +6,7 @@
 
 mod decide;
 mod guard;
+mod limits;
 mod local;
 mod overlay;
 mod proposer;
@@ -17,6 +18,6 @@ mod staged;
 pub(crate) use guard::{Guard, Space};
 pub(crate) use local::{is_local, write_local};
 pub(crate) use proposer::{Committed, Proposer, ProposerParts};
-pub use request::{Delta, Rejection};
+pub use request::{Delta, Rejection, TableLimit};
 pub(crate) use request::{Op, Request};
 pub(crate) use sequencer::{Sequencer, SequencerLimits, Work};

@@ -6,6 +6,8 @@ use std::ops::Bound;
 use bytes::Bytes;
 use tabularaft_schema::TableId;
 
+use super::limits::{Count, Counts, Growth};
+
 type Place = (TableId, Bytes);
 
 /// A record as an entry in flight leaves it; `None`: deleted.
@@ -27,6 +29,8 @@ pub(crate) struct Overlay {
     rows: BTreeMap<Place, Pending>,
     /// Invariant: holds exactly the places of `rows`, once per entry that changed them.
     entries: VecDeque<(u64, Vec<Place>)>,
+    /// What tables with a limit hold, entries in flight included.
+    counts: Counts,
 }
 
 impl Overlay {
@@ -55,6 +59,20 @@ impl Overlay {
             _ => self.entries.push_back((entry, vec![(table, key.clone())])),
         }
         self.rows.insert((table, key), Pending { row, entry });
+    }
+
+    /// What a table with a limit holds, given what the view says, if nothing is known of entries in flight.
+    pub(crate) fn count(&self, table: TableId, in_view: Count) -> Count {
+        self.counts.of(table, in_view)
+    }
+
+    pub(crate) fn grow(&mut self, table: TableId, in_view: Count, growth: Growth) {
+        self.counts.grow(table, in_view, growth);
+    }
+
+    /// Nothing is in flight, so that the view's own counts hold again.
+    pub(crate) fn forget_counts(&mut self) {
+        self.counts = Counts::default();
     }
 
     /// Forgets what entries up to `entry` did: the view holds it now.

@@ -98,6 +98,12 @@ pub(crate) enum Op {
     Barrier {
         token: u64,
     },
+    /// Deletes the records under these storage keys that still have these versions: what a leader owes the table, also
+    /// if it takes no writes.
+    Reap {
+        table: TableId,
+        records: Vec<(Bytes, u64)>,
+    },
 }
 
 impl Op {
@@ -109,7 +115,8 @@ impl Op {
             | Op::Delete { table, .. }
             | Op::DeleteObject { table, .. }
             | Op::Add { table, .. }
-            | Op::Clear { table } => Some(*table),
+            | Op::Clear { table }
+            | Op::Reap { table, .. } => Some(*table),
             Op::Restart { .. } | Op::Schema(_) | Op::Member(_) | Op::Barrier { .. } => None,
         }
     }
@@ -121,6 +128,7 @@ impl Op {
             | Op::InsertNew { key, value, .. }
             | Op::DeleteObject { key, value, .. } => key.len() + value.len(),
             Op::Delete { key, .. } => key.len(),
+            Op::Reap { records, .. } => records.iter().map(|(key, _)| key.len() + 8).sum(),
             Op::Add { key, otherwise, .. } => key.len() + otherwise.as_ref().map_or(0, Bytes::len),
             _ => 256,
         }
@@ -221,6 +229,57 @@ pub enum Rejection {
         /// A view whose last version is this one or greater shows the change.
         version: u64,
     },
+    /// The table takes no writes.
+    #[error(
+        "table {table} is read-only; `store-admin table set {table} --read-only off` allows writes again"
+    )]
+    ReadOnly {
+        /// The table's name.
+        table: String,
+    },
+    /// The write would make the table exceed what it may hold.
+    #[error(
+        "table {table} is full: it holds {now} of at most {limit} {of}; delete records, or raise {option}",
+        option = of.option()
+    )]
+    TableFull {
+        /// The table's name.
+        table: String,
+        /// What there is too much of.
+        of: TableLimit,
+        /// The limit.
+        limit: u64,
+        /// How much the table holds now, writes that were decided before this one included.
+        now: u64,
+    },
+}
+
+/// What a table may hold only so much of. Wire format: add, never change or reuse a variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum TableLimit {
+    /// See [`records_max`](tabularaft_schema::TableOptions::records_max).
+    Records,
+    /// See [`bytes_max`](tabularaft_schema::TableOptions::bytes_max).
+    Bytes,
+}
+
+impl TableLimit {
+    fn option(self) -> &'static str {
+        match self {
+            TableLimit::Records => "records_max",
+            TableLimit::Bytes => "bytes_max",
+        }
+    }
+}
+
+impl std::fmt::Display for TableLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            TableLimit::Records => "records",
+            TableLimit::Bytes => "bytes",
+        })
+    }
 }
 
 impl Rejection {

@@ -228,6 +228,9 @@ impl Sequencer {
             }
             self.finish(state, outcome)?;
         }
+        // What comes next rests on everything that has just been applied, which the overlay no longer holds.
+        open.view = self.store.view();
+        state.overlay.forget_counts();
         for outcome in outcomes {
             if let (PendingOutcome::InEntry(results), Some(index)) = (&mut *outcome, index) {
                 let results = std::mem::take(results);

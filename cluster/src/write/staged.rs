@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tabularaft_schema::TableId;
 use tabularaft_store::{Effect, Incarnation, TableView};
 
+use super::limits::Growth;
 use super::overlay::PendingRow;
 
 type Place = (TableId, Bytes);
@@ -14,6 +15,8 @@ type Place = (TableId, Bytes);
 /// What a request has come to so far.
 pub(super) struct Staged {
     owner: Incarnation,
+    /// Of tables with a limit.
+    pub(super) growth: BTreeMap<TableId, Growth>,
     pub(super) effects: Vec<Effect>,
     /// The records as the request leaves them; `None`: deleted.
     rows: BTreeMap<Place, Option<PendingRow>>,
@@ -22,7 +25,7 @@ pub(super) struct Staged {
 
 impl Staged {
     pub(super) fn new(owner: Incarnation, next_version: u64) -> Self {
-        Self { owner, effects: Vec::new(), rows: BTreeMap::new(), next_version }
+        Self { owner, growth: BTreeMap::new(), effects: Vec::new(), rows: BTreeMap::new(), next_version }
     }
 
     pub(super) fn into_rows(self) -> impl Iterator<Item = (Place, Option<PendingRow>)> {

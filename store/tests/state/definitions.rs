@@ -10,7 +10,8 @@ fn set(table: &str, option: TableOption) -> SchemaChange {
 }
 
 fn payload(copy: &TableView) -> u64 {
-    let bytes = copy.rows().map(|record| record.unwrap()).map(|record| record.key().len() + record.value().len());
+    let bytes =
+        copy.rows().map(|record| record.unwrap()).map(|record| record.key().len() + record.value().len());
     bytes.sum::<usize>() as u64
 }
 

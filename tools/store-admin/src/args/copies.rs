@@ -1,4 +1,4 @@
-//! `copy-table`, `del-copy`, `verify`
+//! `copy-table`, `move-copy`, `del-copy`, `verify`
 
 use clap::Args;
 use tabularaft::schema::{CopyMode, NodeName, TableName};
@@ -25,6 +25,17 @@ pub(crate) struct DelCopyArgs {
     /// The node that gives up its copy
     #[arg(long, value_name = "NAME@HOST")]
     pub(crate) on: NodeName,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MoveCopyArgs {
+    pub(crate) table: TableName,
+    /// The node that gives up its copy once the other one has it
+    #[arg(long, value_name = "NAME@HOST")]
+    pub(crate) from: NodeName,
+    /// The node that gets it, in the same mode
+    #[arg(long, value_name = "NAME@HOST")]
+    pub(crate) to: NodeName,
 }
 
 #[derive(Debug, Args)]

@@ -14,12 +14,12 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use cluster::{ClusterCommand, JoinArgs, LocalDataChoice, RemoveArgs};
-pub(crate) use copies::{CopyTableArgs, DelCopyArgs, VerifyArgs};
+pub(crate) use copies::{CopyTableArgs, DelCopyArgs, MoveCopyArgs, VerifyArgs};
 pub(crate) use demo::DemoArgs;
 pub(crate) use node::{NodeCommand, RunArgs};
 pub(crate) use records::{DeleteArgs, DumpArgs, GetArgs, LoadArgs, PutArgs, ScanArgs, WhereArg};
 pub(crate) use secret::SecretCommand;
-pub(crate) use table::{CreateArgs, TableCommand};
+pub(crate) use table::{CreateArgs, OrNone, SetArgs, TableCommand};
 
 /// The operator's command of the Tabularaft table store.
 ///
@@ -78,6 +78,8 @@ pub(crate) enum Command {
     Table(TableCommand),
     /// Lets a node hold a table from now on, or changes how it holds it
     CopyTable(CopyTableArgs),
+    /// Moves a copy of a table from one node to another: copies, verifies, then deletes
+    MoveCopy(MoveCopyArgs),
     /// Lets a node give up its copy of a table
     DelCopy(DelCopyArgs),
     /// Writes one record
@@ -148,6 +150,10 @@ mod tests {
             "table create t --kind set --copy disc --field a:u64 --key a --owned --local-content",
             "copy-table t --to n2@h --from n1@h --copy disc-only",
             "del-copy t --on n2@h",
+            "move-copy t --from n1@h --to n2@h",
+            "table rename t u",
+            "table set t --read-only on --ttl 30s --records-max 10 --bytes-max none --load-order -2",
+            "table set t --record-bytes-max 100 --copy disc-only --ttl none",
             "put t {}",
             "get t k --read linearizable",
             "delete t k",
@@ -173,6 +179,11 @@ mod tests {
             "table create t --kind set --field a --key a",
             "table create t --kind set --key a",
             "copy-table t --to n2 --copy ram",
+            "table set t",
+            "table set t --read-only yes",
+            "table set t --ttl 30",
+            "table set t --ttl 99999999999999999999d",
+            "table set t --records-max many",
             "copy-table t --to n2@h --copy tape",
             "node run --name n1@h --listen 127.0.0.1:0",
             "node run --name n1@h --listen 127.0.0.1:0 --data-dir d --diskless",

@@ -23,6 +23,77 @@ pub(crate) enum TableCommand {
     Drop { table: TableName },
     /// Deletes all records of a table
     Clear { table: TableName },
+    /// Gives a table another name
+    Rename { table: TableName, to: TableName },
+    /// Changes options of a table while it is in use
+    Set(SetArgs),
+}
+
+/// Options that are not named stay as they are.
+#[derive(Debug, Args)]
+#[group(id = "options", required = true, multiple = true)]
+pub(crate) struct SetArgs {
+    pub(crate) table: TableName,
+    /// on: writes are refused; off: they are taken
+    #[arg(long, value_name = "on|off", value_parser = on_or_off, group = "options")]
+    pub(crate) read_only: Option<bool>,
+    /// How long after its last write a record is deleted, such as 500ms, 30s, 5m, 12h or 7d; none: never
+    #[arg(long, value_name = "TIME|none", value_parser = time_or_none, group = "options")]
+    pub(crate) ttl: Option<OrNone<u64>>,
+    /// The most records it may hold
+    #[arg(long, value_name = "N|none", value_parser = number_or_none::<u64>, group = "options")]
+    pub(crate) records_max: Option<OrNone<u64>>,
+    /// The most bytes that its keys and records may take together
+    #[arg(long, value_name = "N|none", value_parser = number_or_none::<u64>, group = "options")]
+    pub(crate) bytes_max: Option<OrNone<u64>>,
+    /// The most bytes one record may have; none: as the nodes are configured
+    #[arg(long, value_name = "N|none", value_parser = number_or_none::<u32>, group = "options")]
+    pub(crate) record_bytes_max: Option<OrNone<u32>>,
+    /// Tables of higher order are loaded earlier when a node starts
+    #[arg(long, value_name = "N", allow_negative_numbers = true, group = "options")]
+    pub(crate) load_order: Option<i32>,
+    /// How all nodes hold it: ram, disc or disc-only
+    #[arg(long, value_name = "MODE", group = "options")]
+    pub(crate) copy: Option<CopyMode>,
+}
+
+/// A value, or the word `none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OrNone<T>(pub(crate) Option<T>);
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("must be on or off".into()),
+    }
+}
+
+fn number_or_none<T: FromStr>(text: &str) -> Result<OrNone<T>, String> {
+    match text {
+        "none" => Ok(OrNone(None)),
+        _ => text.parse().map(Some).map(OrNone).map_err(|_| format!("{text} is neither a number nor none")),
+    }
+}
+
+/// Milliseconds.
+fn time_or_none(text: &str) -> Result<OrNone<u64>, String> {
+    if text == "none" {
+        return Ok(OrNone(None));
+    }
+    let problem = || format!("{text} is no time such as 500ms, 30s, 5m, 12h or 7d, and not none");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(problem)?;
+    let (number, unit) = text.split_at(digits);
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(problem()),
+    };
+    let ms = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_ms));
+    ms.map(Some).map(OrNone).ok_or_else(problem)
 }
 
 #[derive(Debug, Args)]

@@ -1,8 +1,8 @@
-//! `copy-table`, `del-copy`
+//! `copy-table`, `move-copy`, `del-copy`
 
 use tabularaft::admin::protocol::Outcome as Operation;
 
-use crate::args::{CopyTableArgs, DelCopyArgs, GlobalArgs};
+use crate::args::{CopyTableArgs, DelCopyArgs, GlobalArgs, MoveCopyArgs};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::session::connect;
@@ -28,6 +28,26 @@ pub(super) async fn copy(global: &GlobalArgs, args: &CopyTableArgs) -> Outcome {
         args.copy,
         output::count(records),
         output::bytes(bytes),
+    ))
+}
+
+/// Moves a copy, and tells the digest that the new copy and the others share.
+pub(super) async fn move_copy(global: &GlobalArgs, args: &MoveCopyArgs) -> Outcome {
+    let client = connect(global).await?;
+    let title = format!("move {} from {} to {}", args.table, args.from, args.to);
+    let outcome = with_bar(&title, global, async |progress| {
+        client.move_copy(&args.table, &args.from, &args.to, progress).await
+    })
+    .await?;
+    let Operation::Copied { records, digest, .. } = outcome else {
+        return Err(Failure::new("the node ended the move with an answer of another operation"));
+    };
+    output::print(&format!(
+        "{} holds {} instead of {}: {} records, digest {digest} verified\n",
+        args.to,
+        args.table,
+        args.from,
+        output::count(records),
     ))
 }
 

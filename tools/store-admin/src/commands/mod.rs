@@ -28,6 +28,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Cluster(command) => cluster::run(&global, command).await,
         Command::Table(command) => table::run(&global, command).await,
         Command::CopyTable(args) => copy_table::copy(&global, &args).await,
+        Command::MoveCopy(args) => copy_table::move_copy(&global, &args).await,
         Command::DelCopy(args) => copy_table::delete(&global, &args).await,
         Command::Put(args) => records::put(&global, &args).await,
         Command::Get(args) => records::get(&global, &args).await,

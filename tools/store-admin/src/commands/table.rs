@@ -1,11 +1,13 @@
-//! `table list|info|create|drop|clear`
+//! `table list|info|create|drop|clear|rename|set`
 
-use tabularaft::schema::{TableDef, TableOptions};
+use tabularaft::schema::{TableDef, TableOption, TableOptions};
 
-use crate::args::{CreateArgs, GlobalArgs, TableCommand};
+use crate::args::{CreateArgs, GlobalArgs, OrNone, SetArgs, TableCommand};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::session::connect;
+
+use super::with_bar;
 
 pub(super) async fn run(global: &GlobalArgs, command: TableCommand) -> Outcome {
     match command {
@@ -26,7 +28,41 @@ pub(super) async fn run(global: &GlobalArgs, command: TableCommand) -> Outcome {
             let written = connect(global).await?.clear_table(&table).await?;
             output::print(&format!("deleted {} records of {table}\n", output::count(written.records)))
         }
+        TableCommand::Rename { table, to } => {
+            connect(global).await?.rename_table(&table, &to).await?;
+            output::print(&format!("{table} is now {to}\n"))
+        }
+        TableCommand::Set(args) => set(global, &args).await,
     }
+}
+
+async fn set(global: &GlobalArgs, args: &SetArgs) -> Outcome {
+    let client = connect(global).await?;
+    let options = options(args);
+    if !options.is_empty() {
+        client.set_table_options(&args.table, options).await?;
+    }
+    if let Some(mode) = args.copy {
+        let title = format!("hold {} as {mode}", args.table);
+        with_bar(&title, global, async |progress| client.set_copy_mode(&args.table, mode, progress).await)
+            .await?;
+    }
+    output::print(&format!("changed {}\n", args.table))
+}
+
+fn options(args: &SetArgs) -> Vec<TableOption> {
+    fn value<T>(option: OrNone<T>) -> Option<T> {
+        option.0
+    }
+    let options = [
+        args.read_only.map(TableOption::ReadOnly),
+        args.ttl.map(value).map(TableOption::TtlMs),
+        args.records_max.map(value).map(TableOption::RecordsMax),
+        args.bytes_max.map(value).map(TableOption::BytesMax),
+        args.record_bytes_max.map(value).map(TableOption::RecordBytesMax),
+        args.load_order.map(TableOption::LoadOrder),
+    ];
+    options.into_iter().flatten().collect()
 }
 
 async fn create(global: &GlobalArgs, args: CreateArgs) -> Outcome {

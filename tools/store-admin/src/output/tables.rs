@@ -35,8 +35,19 @@ pub(crate) fn info_text(info: &TableInfo) -> String {
 
 fn options(info: &TableInfo) -> String {
     let options = &info.def.options;
-    let named = [(options.owned, "owned"), (options.local_content, "local content")];
-    let set: Vec<&str> = named.into_iter().filter(|(set, _)| *set).map(|(_, name)| name).collect();
+    let named = [
+        (options.owned, "owned"),
+        (options.local_content, "local content"),
+        (options.read_only, "read-only"),
+    ];
+    let mut set: Vec<String> =
+        named.into_iter().filter(|(set, _)| *set).map(|(_, name)| name.to_owned()).collect();
+    set.extend(options.ttl_ms.map(|ms| format!("deleted {ms} ms after the last write")));
+    set.extend(options.records_max.map(|records| format!("at most {} records", count(records))));
+    set.extend(options.bytes_max.map(|most| format!("at most {}", bytes(most))));
+    if options.load_order != 0 {
+        set.push(format!("load order {}", options.load_order));
+    }
     if set.is_empty() { "none".into() } else { set.join(", ") }
 }
 
