@@ -37,6 +37,9 @@ pub struct NodeConfig {
     /// How long a restarted leader waits for absent members that may still hold a ram table before it declares the
     /// table's content lost and starts it empty. Default 2,000.
     pub ram_grace_ms: u64,
+    /// How many bytes of changes are kept in memory for those who follow tables: who falls further behind has to take a
+    /// new view. 0 keeps none, so that nothing can be followed on this node. Default 16 MiB, at most 16 GiB.
+    pub history_bytes: u64,
     /// How often the closure of a transaction runs at most before it fails with a conflict. Default 64, at least 1.
     pub transaction_attempts_max: u32,
     /// How many records and ranges a transaction may read and write. Default 50,000, range 1 to 1,000,000.
@@ -58,6 +61,7 @@ impl Default for NodeConfig {
             checkpoint_bytes: 64 * 1024 * 1024,
             log_keep_bytes: 64 * 1024 * 1024,
             ram_grace_ms: 2_000,
+            history_bytes: 16 * 1024 * 1024,
             transaction_attempts_max: 64,
             transaction_records_max: 50_000,
             transaction_bytes_max: 4 * 1024 * 1024,
@@ -111,6 +115,13 @@ impl NodeConfig {
             return refuse(format!(
                 "transaction_bytes_max is {}, it must be 1024 to {record_limit}",
                 self.transaction_bytes_max
+            ));
+        }
+        let history_limit = 16 * 1024 * 1024 * 1024;
+        if self.history_bytes > history_limit {
+            return refuse(format!(
+                "history_bytes is {}, it must be 0 to {history_limit}",
+                self.history_bytes
             ));
         }
         if self.checkpoint_bytes < 64 * 1024 {

@@ -139,6 +139,7 @@ impl Home {
             dir: dir.as_ref().map(|dir| dir.path().to_owned()),
             disc: Arc::clone(&self.disc),
             checkpoint_bytes: self.config.checkpoint_bytes as usize,
+            history_bytes: usize::try_from(self.config.history_bytes).unwrap_or(usize::MAX),
             replayed_upto: log.bounds().last.map(|last| LogIndex(last.index)),
             ..StoreOptions::new(self.name.clone())
         })?;

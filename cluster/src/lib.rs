@@ -43,6 +43,7 @@ mod config;
 mod copy;
 mod door;
 mod engine;
+mod events;
 mod held_views;
 mod home;
 mod inner;
@@ -73,6 +74,7 @@ pub use config::NodeConfig;
 pub use error::{
     Error, JoinError, LeaveError, Mismatch, NotReady, ReadError, StartError, TableError, WriteError,
 };
+pub use events::{AnyRecord, Change, ChangeKind, MemberEvent, SubscribeError, Subscription};
 pub use join::LocalData;
 pub use lifecycle::{Lifecycle, PrepareHook, Reason, RebootHook};
 pub use node::{Joined, Node};

@@ -145,6 +145,12 @@ impl<R: Record> Records<R> {
         Ok(page)
     }
 
+    /// The view, and which of its records these are, as far as none has been taken.
+    #[expect(clippy::type_complexity, reason = "two bounds are two bounds")]
+    pub(crate) fn selection(&self) -> (&Arc<View>, TableId, &Bound<Vec<u8>>, &Bound<Vec<u8>>) {
+        (&self.view, self.table, &self.low, &self.high)
+    }
+
     fn range(&self) -> KeyBounds<'_> {
         (self.low.as_ref().map(Vec::as_slice), self.high.as_ref().map(Vec::as_slice))
     }

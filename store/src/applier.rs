@@ -254,7 +254,7 @@ impl State {
         match self.cluster.system.apply(change, at) {
             Ok(next) => {
                 self.cluster.system = Arc::new(next);
-                self.recorder.member(change);
+                self.recorder.member(change, &self.cluster.system);
             }
             Err(error) => {
                 tracing::warn!(%error, index = at.0, "a change of members in the log does not apply");

@@ -32,6 +32,8 @@ enum Source<'a> {
     },
     /// The records of a set in memory, put in order.
     Sorted(std::vec::IntoIter<(&'a [u8], RowRef<'a>)>),
+    /// The record of a key, if there is one.
+    One(Option<StoredRecord<'a>>),
     Merged(Merged<'a>),
     Failed(Option<StoreError>),
 }
@@ -45,6 +47,10 @@ impl<'a> TableRange<'a> {
     pub(crate) fn filtered(records: TableIter<'a>, bounds: KeyBounds<'_>, limit: Option<usize>) -> Self {
         let bounds = (bounds.0.map(<[u8]>::to_vec), bounds.1.map(<[u8]>::to_vec));
         Self::limited(Source::Filtered { records, bounds }, limit)
+    }
+
+    pub(crate) fn one(record: Option<StoredRecord<'a>>) -> Self {
+        Self::limited(Source::One(record), None)
     }
 
     pub(crate) fn sorted(records: Vec<(&'a [u8], RowRef<'a>)>) -> Self {
@@ -84,6 +90,7 @@ impl<'a> Iterator for TableRange<'a> {
                 }
                 return record;
             }
+            Source::One(record) => return record.take().map(Ok),
             Source::Failed(error) => return error.take().map(Err),
         };
         record.map(|(key, row)| Ok(StoredRecord::borrowed(key, row)))

@@ -199,11 +199,15 @@ impl TableView {
 
     /// As [`range`](Self::range), in key order or in reverse whatever the table's kind.
     ///
-    /// Of a set in memory all records are looked at and those within the bounds are put in order; with a limit, no
+    /// Of a set in memory all records are looked at, unless the bounds are one key, and those within the bounds are put in order; with a limit, no
     /// more than twice as many as it are held at once.
     pub fn in_key_order(&self, bounds: KeyBounds<'_>, reverse: bool, limit: Option<usize>) -> TableRange<'_> {
         match &self.records {
             Records::Memory(records) if self.is_ready() && !self.is_ordered() => {
+                if let Some(key) = only_key(bounds) {
+                    let found = records.get(key).filter(|_| limit != Some(0));
+                    return TableRange::one(found.map(|row| StoredRecord::owned(key.to_vec(), row.to_row())));
+                }
                 TableRange::sorted(key_order::first(records.iter(), bounds, reverse, limit))
             }
             _ => self.range(bounds, reverse, limit),
@@ -286,6 +290,14 @@ impl TableView {
             CopyState::Ready => Ok(()),
             CopyState::Loading { .. } => Err(StoreError::TableLoading { table: self.def.name.clone() }),
         }
+    }
+}
+
+/// The one key between the bounds, if there is only one for certain.
+fn only_key(bounds: KeyBounds<'_>) -> Option<&[u8]> {
+    match bounds {
+        (Bound::Included(low), Bound::Included(high)) if low == high => Some(low),
+        _ => None,
     }
 }
 

@@ -105,6 +105,10 @@ impl<R: Record> Table<R> {
         &self.name
     }
 
+    pub(crate) fn node(&self) -> &Arc<NodeInner> {
+        &self.node
+    }
+
     /// The same table with another time limit for writes and waiting reads.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tabularaft_schema::{Key, KeyFor, Record, TableKind};
 use tabularaft_store::{LogIndex, StoreError, StoredRecord, TableView, View};
 
-use super::bounds::key_bounds;
+use super::bounds::{end_of, key_bounds};
 use super::{Table, Versioned};
 use crate::door;
 use crate::error::ReadError;
@@ -107,6 +107,16 @@ impl<R: Record> Table<R> {
         let prefix = self.def.key_prefix(prefix)?;
         let high = Key::successor_of_prefix(prefix.as_bytes()).map(Key::into_bytes);
         self.records(Bound::Included(prefix.into_bytes()), high.map_or(Bound::Unbounded, Bound::Excluded))
+    }
+
+    /// The records under one key.
+    pub(crate) fn under(&self, key: Key) -> Result<Records<R>, ReadError> {
+        let low = Bound::Included(key.to_vec());
+        let high = match self.def.kind {
+            TableKind::Bag => end_of(key).map_or(Bound::Unbounded, Bound::Excluded),
+            _ => Bound::Included(key.into_bytes()),
+        };
+        self.records(low, high)
     }
 
     /// Waits until this node has applied everything that was acknowledged anywhere before the call, so that the reads

@@ -25,7 +25,11 @@ pub struct ReadView {
 impl ReadView {
     pub(super) fn of(node: &Arc<NodeInner>) -> Result<Self, ReadError> {
         let engine = node.engine().ok_or(ReadError::Stopped)?;
-        Ok(Self { node: Arc::clone(node), view: engine.store.view() })
+        Ok(Self::at(node, engine.store.view()))
+    }
+
+    pub(crate) fn at(node: &Arc<NodeInner>, view: Arc<View>) -> Self {
+        Self { node: Arc::clone(node), view }
     }
 
     /// The table of a record type.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tabularaft_schema::{TableDef, TableId, TableKind};
+use tabularaft_schema::{NodeName, TableDef, TableId, TableKind};
 
 use crate::bag;
 use crate::{Incarnation, LogIndex, MemberChange, Row};
@@ -62,7 +62,12 @@ pub enum Change {
         event: TableEvent,
     },
     /// A member of the cluster came, started or went.
-    Member(MemberChange),
+    Member {
+        /// The change.
+        change: MemberChange,
+        /// The member's name, unless the change is about none.
+        name: Option<NodeName>,
+    },
 }
 
 /// What happened to a table as a whole.
@@ -110,7 +115,7 @@ impl Change {
     pub fn storage_key(&self) -> Option<&Bytes> {
         match self {
             Change::Put { key, .. } | Change::Delete { key, .. } => Some(key),
-            Change::Clear { .. } | Change::Table { .. } | Change::Member(_) => None,
+            Change::Clear { .. } | Change::Table { .. } | Change::Member { .. } => None,
         }
     }
 
@@ -149,7 +154,7 @@ impl Change {
         let old = match self {
             Change::Put { old, .. } => old.as_ref().map_or(0, Row::heap_bytes),
             Change::Delete { old, .. } => old.heap_bytes(),
-            Change::Clear { .. } | Change::Table { .. } | Change::Member(_) => 0,
+            Change::Clear { .. } | Change::Table { .. } | Change::Member { .. } => 0,
         };
         size_of::<Self>() + old
     }
@@ -160,7 +165,7 @@ impl Change {
             | Change::Delete { table, def, .. }
             | Change::Clear { table, def }
             | Change::Table { table, def, .. } => Some((*table, def)),
-            Change::Member(_) => None,
+            Change::Member { .. } => None,
         }
     }
 }

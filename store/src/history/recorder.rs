@@ -7,7 +7,7 @@ use tabularaft_schema::{Schema, TableDef, TableId};
 
 use super::change::{Change, HistoryEntry, NewRow, TableEvent};
 use crate::effect::Effect;
-use crate::{LogIndex, MemberChange, Row};
+use crate::{LogIndex, MemberChange, Row, SystemState};
 
 /// Gathers the changes of the entries that are applied but not published yet.
 #[derive(Default)]
@@ -57,10 +57,18 @@ impl Recorder {
         self.entry.push(change);
     }
 
-    pub(crate) fn member(&mut self, change: &MemberChange) {
-        if self.on {
-            self.entry.push(Change::Member(change.clone()));
+    /// The members have changed to those of `after`.
+    pub(crate) fn member(&mut self, change: &MemberChange, after: &SystemState) {
+        if !self.on {
+            return;
         }
+        let name = match change {
+            MemberChange::Found { .. } => None,
+            MemberChange::Admit { name, .. } => Some(name.clone()),
+            MemberChange::Started { node, .. } => after.members.get(node).map(|member| member.name.clone()),
+            MemberChange::Remove { node } => after.removed.get(node).map(|removed| removed.name.clone()),
+        };
+        self.entry.push(Change::Member { change: change.clone(), name });
     }
 
     /// The schema has changed. `held_before` are the tables that this node held.

@@ -45,7 +45,7 @@ fn replay(content: &mut Content, entries: &[Arc<HistoryEntry>]) {
             Change::Table { table, event: TableEvent::Dropped, .. } => {
                 content.retain(|(of, _), _| of != table)
             }
-            Change::Table { .. } | Change::Member(_) => {}
+            Change::Table { .. } | Change::Member { .. } => {}
         }
     }
 }
@@ -309,7 +309,7 @@ fn tables_and_members_that_come_change_and_go_are_in_the_history() {
         (dropped, Some(TableEvent::Created), "u".to_owned()),
         (dropped, Some(TableEvent::Dropped), "u".to_owned()),
         (id, Some(TableEvent::Altered), "v".to_owned()),
-        (TableId(0), None, format!("{:?}", Change::Member(admit))),
+        (TableId(0), None, format!("{:?}", Change::Member { change: admit, name: Some(node("n@h")) })),
     ];
     assert_eq!(told, expected, "what did not apply is no change");
 }
