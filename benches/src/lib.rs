@@ -4,6 +4,8 @@
 //!   its parts are the modules below. Figures taken with it are in `benches/RESULTS.md`.
 //! * `cargo bench -p tabularaft-benches --bench memory_tables` measures the structures in memory alone.
 //!
+//! The [`workloads`] are also run by the whole-cluster tests.
+//!
 //! ```text
 //! figures -> cluster -> process == commands over pipes ==> node (another process): readers, writers, loading
 //! ```
@@ -18,6 +20,7 @@ pub mod node;
 pub mod process;
 pub mod protocol;
 pub mod report;
+pub mod workloads;
 
 /// Why a figure could not be taken. A bench has no use for telling errors apart.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

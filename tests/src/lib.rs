@@ -7,6 +7,7 @@
 
 pub mod append;
 pub mod binary;
+mod callers;
 pub mod checker;
 mod cluster;
 mod cluster_builder;
@@ -21,6 +22,7 @@ mod test_node;
 pub mod wait;
 pub mod workload;
 
+pub use callers::Callers;
 pub use cluster::TestCluster;
 pub use cluster_builder::ClusterBuilder;
 pub use copies::{Copies, copies_of};
