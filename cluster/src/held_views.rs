@@ -40,6 +40,14 @@ impl<T: Clone> HeldViews<T> {
         Some(token)
     }
 
+    /// Whether somebody has asked for the view lately; if not, it is let go.
+    pub(crate) fn is_in_use(&self, token: u64) -> bool {
+        let now = door::now();
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|_, view| now.saturating_duration_since(view.used) < IDLE);
+        held.contains_key(&token)
+    }
+
     pub(crate) fn get(&self, token: u64) -> Option<T> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let view = held.get_mut(&token)?;

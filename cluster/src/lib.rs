@@ -36,6 +36,7 @@ pub mod error;
 pub mod transport;
 
 mod alter;
+mod backup;
 mod boot;
 mod builder;
 mod calls;
@@ -67,8 +68,14 @@ pub use tabularaft_schema::{
 };
 #[doc(hidden)]
 pub use tabularaft_store as store;
-pub use tabularaft_store::{Incarnation, LogIndex};
+pub use tabularaft_store::{
+    BackedUp, BackupError, BackupReader, BackupRecord, BackupWriter, Incarnation, LogIndex,
+};
 
+pub use backup::{
+    BackupFailure, BackupOptions, BackupReport, BackupTableReport, OnExisting, RestoreOptions, RestoreReport,
+    Restored, RestoredTable,
+};
 pub use builder::NodeBuilder;
 pub use config::NodeConfig;
 pub use error::{

@@ -64,7 +64,7 @@ mod windows;
 pub use applier::{Applied, Applier};
 pub use backup::{
     BackedUp, BackupDecoder, BackupError, BackupFile, BackupHeader, BackupItem, BackupPart, BackupReader,
-    BackupRecord, BackupSource, BackupSummary, BackupTable, BackupWriter, TableSummary,
+    BackupRecord, BackupSource, BackupSummary, BackupTable, BackupWriter, RESTORING_PREFIX, TableSummary,
 };
 pub use bag::{bag_storage_key, key_of_storage_key};
 pub use batch::{Batch, BatchError, batch_needs_sync};

@@ -253,7 +253,7 @@ impl AdminClient {
         }
     }
 
-    pub(super) async fn ask(&self, request: &AdminRequest) -> Result<AdminReply, AdminError> {
+    pub(crate) async fn ask(&self, request: &AdminRequest) -> Result<AdminReply, AdminError> {
         let deadline = Instant::from(door::now() + self.timeout);
         let call = encode_call(request);
         loop {

@@ -2,6 +2,7 @@
 
 mod alterations;
 mod answers;
+mod backups;
 mod client;
 mod client_tables;
 mod copies;
@@ -26,5 +27,5 @@ pub use error::{AdminError, AdminErrorKind};
 pub(crate) use filter::RecordFilter;
 
 pub(crate) use copies::{copy_table, delete_copy, move_copy, set_default_copy};
-pub(crate) use server::{AdminState, serve};
+pub(crate) use server::{AdminState, answer, serve};
 pub(crate) use verify::digests;

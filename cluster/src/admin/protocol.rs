@@ -12,6 +12,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tabularaft_schema::{CopyMode, NodeName, TableDef, TableId, TableName, TableOption};
+use tabularaft_store::ContentDigest;
 
 use super::document::{ClusterStatus, TableInfo, TableSummary, VerifyReport};
 use super::error::AdminError;
@@ -163,6 +164,37 @@ pub enum AdminRequest {
         /// The node that gets it.
         to: NodeName,
     },
+    /// A backup of the node's tables is begun, of one view that is held until the last part was given out, or
+    /// nobody has asked for a part for a while. Answered with [`AdminReply::BackupBegun`].
+    BackupBegin {
+        /// The tables; all if empty.
+        tables: Vec<TableName>,
+        /// How fresh the view must be.
+        read: ReadMode,
+    },
+    /// The next part of a backup, or the one before again. Answered with [`AdminReply::BackupPart`].
+    BackupRead {
+        /// The backup.
+        backup: u64,
+        /// The number of the part, from 0.
+        part: u64,
+    },
+    /// No more parts are wanted. Answered with [`AdminReply::Done`].
+    BackupEnd {
+        /// The backup.
+        backup: u64,
+    },
+    /// What the asked node's copy of a table says. Answered with [`AdminReply::ContentDigest`].
+    ContentDigest {
+        /// The table.
+        table: TableRef,
+    },
+    /// Tables are given other names, and those that had them are dropped, all at one log index. Answered with
+    /// [`AdminReply::Written`].
+    SwapTables {
+        /// One for each table.
+        swaps: Vec<TableSwap>,
+    },
 }
 
 /// What a node answers.
@@ -199,6 +231,39 @@ pub enum AdminReply {
     Started(OperationId),
     /// To [`AdminRequest::Progress`].
     Progress(Progress),
+    /// To [`AdminRequest::BackupBegin`].
+    BackupBegun {
+        /// Its number on this node.
+        backup: u64,
+        /// Records of all its tables.
+        records_total: u64,
+    },
+    /// To [`AdminRequest::BackupRead`].
+    BackupPart {
+        /// Bytes of the backup that follow those of the part before.
+        bytes: Bytes,
+        /// Records so far.
+        records: u64,
+        /// True for the last part.
+        last: bool,
+    },
+    /// It is done, and there is nothing to tell.
+    Done,
+    /// To [`AdminRequest::ContentDigest`].
+    ContentDigest(ContentDigest),
+}
+
+/// A table gets another name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableSwap {
+    /// The table as it is.
+    pub table: TableRef,
+    /// The name it gets.
+    pub takes: TableName,
+    /// The table that must have this name, and is dropped; none may have it if absent.
+    pub replaces: Option<TableId>,
+    /// Options that it gets at the same time.
+    pub options: Vec<TableOption>,
 }
 
 /// A table by name and id. The id is never given to another table, so a table that was dropped and created
@@ -368,6 +433,10 @@ impl AdminRequest {
                 | Self::Get { .. }
                 | Self::Scan(_)
                 | Self::Progress { .. }
+                | Self::BackupBegin { .. }
+                | Self::BackupRead { .. }
+                | Self::BackupEnd { .. }
+                | Self::ContentDigest { .. }
         )
     }
 }

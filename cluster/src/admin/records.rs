@@ -66,7 +66,7 @@ pub(super) async fn get(node: &Arc<NodeInner>, table: &TableRef, key: &Bytes, re
 }
 
 /// For a linearizable read: waits until this node has applied everything that was acknowledged before.
-async fn wait(node: &NodeInner, engine: &Engine, read: ReadMode) -> Result<(), AdminError> {
+pub(super) async fn wait(node: &NodeInner, engine: &Engine, read: ReadMode) -> Result<(), AdminError> {
     if read == ReadMode::Local {
         return Ok(());
     }
@@ -79,7 +79,7 @@ async fn wait(node: &NodeInner, engine: &Engine, read: ReadMode) -> Result<(), A
     Ok(())
 }
 
-fn copy<'a>(view: &'a View, table: &TableRef) -> Result<&'a Arc<TableView>, AdminError> {
+pub(super) fn copy<'a>(view: &'a View, table: &TableRef) -> Result<&'a Arc<TableView>, AdminError> {
     match view.table(table.id) {
         Some(copy) if copy.is_ready() => Ok(copy),
         Some(_) => {

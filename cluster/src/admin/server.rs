@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tabularaft_schema::{NodeName, SchemaChange, TableName};
 
 use super::answers::{engine, no_table, written};
+use super::backups::{self, HeldBackup};
 use super::operations::Operations;
 use super::protocol::{AdminReply, AdminRequest, OnLocalData, Outcome};
 use super::records::HeldScan;
@@ -22,16 +23,23 @@ use crate::write::Op;
 const BETWEEN_LIVES_MS: u64 = 3_000;
 /// Scans that may be paged through at once.
 const SCANS_MAX: usize = 64;
+/// Backups that may be under way at once.
+const BACKUPS_MAX: usize = 8;
 
 /// What a node keeps for its operators.
 pub(crate) struct AdminState {
     pub(super) operations: Operations,
     pub(super) scans: HeldViews<Arc<HeldScan>>,
+    pub(super) backups: HeldViews<Arc<HeldBackup>>,
 }
 
 impl Default for AdminState {
     fn default() -> Self {
-        Self { operations: Operations::default(), scans: HeldViews::new(SCANS_MAX) }
+        Self {
+            operations: Operations::default(),
+            scans: HeldViews::new(SCANS_MAX),
+            backups: HeldViews::new(BACKUPS_MAX),
+        }
     }
 }
 
@@ -39,6 +47,7 @@ impl AdminState {
     /// The store is stopped: no view may keep its files open.
     pub(crate) fn let_go_of_views(&self) {
         self.scans.close_all();
+        self.backups.close_all();
     }
 }
 
@@ -53,7 +62,8 @@ pub(crate) async fn serve(node: &Arc<NodeInner>, request: &[u8]) -> Bytes {
     AdminReply::encode(&answer)
 }
 
-async fn answer(node: &Arc<NodeInner>, request: AdminRequest) -> Answer {
+/// Answers one request.
+pub(crate) async fn answer(node: &Arc<NodeInner>, request: AdminRequest) -> Answer {
     if !matches!(request, AdminRequest::Progress { .. }) {
         let deadline = door::now() + door::ms(BETWEEN_LIVES_MS);
         while node.engine().is_none() && door::now() < deadline {
@@ -116,6 +126,11 @@ async fn answer(node: &Arc<NodeInner>, request: AdminRequest) -> Answer {
         AdminRequest::TableSet { table, options } => alterations::set_options(node, table, options).await,
         AdminRequest::TableCopyMode { table, mode } => Ok(alterations::start_set_copy(node, table, mode)),
         AdminRequest::MoveCopy { table, from, to } => Ok(alterations::start_move(node, table, from, to)),
+        AdminRequest::BackupBegin { tables, read } => backups::begin(node, tables, read).await,
+        AdminRequest::BackupRead { backup, part } => backups::read(node, backup, part).await,
+        AdminRequest::BackupEnd { backup } => backups::end(node, backup),
+        AdminRequest::ContentDigest { table } => backups::content_digest(node, &table).await,
+        AdminRequest::SwapTables { swaps } => backups::swap(node, &swaps).await,
         AdminRequest::Progress { operation } => {
             let progress = node.admin.operations.progress(operation);
             let unknown = || {

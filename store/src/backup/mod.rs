@@ -24,5 +24,5 @@ pub use error::BackupError;
 pub use file::BackupFile;
 pub use item::{BackedUp, BackupHeader, BackupItem, BackupRecord, BackupSummary, BackupTable, TableSummary};
 pub use reader::BackupReader;
-pub use source::{BackupPart, BackupSource};
+pub use source::{BackupPart, BackupSource, RESTORING_PREFIX};
 pub use writer::BackupWriter;

@@ -10,6 +10,9 @@ use super::writer::BackupWriter;
 use crate::error::StoreError;
 use crate::view::View;
 
+/// What the names of tables begin with that a restore is filling. They are left out of backups of all tables.
+pub const RESTORING_PREFIX: &str = "_restoring.";
+
 /// A backup of a held view. It blocks nobody who writes; what they overwrite is kept until this is dropped.
 pub struct BackupSource {
     view: Arc<View>,
@@ -117,7 +120,10 @@ fn chosen(view: &View, only: &[TableName]) -> Result<Vec<BackupTable>, BackupErr
         let known = schema.tables().map(|table| table.def.name.to_string()).collect::<Vec<_>>().join(", ");
         return Err(BackupError::NoSuchTable { table: missing.to_string(), known });
     }
-    let wanted = schema.tables().filter(|table| only.is_empty() || only.contains(&table.def.name));
+    let wanted = schema.tables().filter(|table| {
+        let name = &table.def.name;
+        if only.is_empty() { !name.as_str().starts_with(RESTORING_PREFIX) } else { only.contains(name) }
+    });
     let tables = wanted.map(|table| BackupTable {
         id: table.id,
         def: Arc::clone(&table.def),

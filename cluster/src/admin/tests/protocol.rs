@@ -1,9 +1,9 @@
 use bytes::Bytes;
-use tabularaft_schema::{CopyMode, FieldType, TableDef, TableId, TableKind};
+use tabularaft_schema::{CopyMode, FieldType, TableDef, TableId, TableKind, TableOption};
 
 use crate::admin::protocol::{
     ADMIN_VERSION, AdminReply, AdminRequest, Cursor, FieldFilter, OnLocalData, OperationId, Outcome, Page,
-    Progress, ReadMode, ScanRequest, TableRef,
+    Progress, ReadMode, ScanRequest, TableRef, TableSwap,
 };
 use crate::admin::{AdminError, AdminErrorKind, RecordFilter, TableVerdict, VerifyReport};
 
@@ -48,6 +48,18 @@ fn requests() -> Vec<AdminRequest> {
         }),
         AdminRequest::Verify,
         AdminRequest::Progress { operation: OperationId(5) },
+        AdminRequest::BackupBegin { tables: vec![table()], read: ReadMode::Linearizable },
+        AdminRequest::BackupRead { backup: 6, part: 7 },
+        AdminRequest::BackupEnd { backup: 6 },
+        AdminRequest::ContentDigest { table: reference() },
+        AdminRequest::SwapTables {
+            swaps: vec![TableSwap {
+                table: reference(),
+                takes: table(),
+                replaces: Some(TableId(3)),
+                options: vec![TableOption::ReadOnly(true)],
+            }],
+        },
     ]
 }
 
@@ -81,6 +93,10 @@ fn answers_are_read_as_they_were_written() {
         Ok(AdminReply::Progress(progress(None))),
         Ok(AdminReply::Progress(progress(Some(Ok(Outcome::Verified(report)))))),
         Ok(AdminReply::Progress(progress(Some(Err(AdminError::refused("no")))))),
+        Ok(AdminReply::BackupBegun { backup: 1, records_total: 2 }),
+        Ok(AdminReply::BackupPart { bytes: Bytes::from_static(b"part"), records: 3, last: true }),
+        Ok(AdminReply::Done),
+        Ok(AdminReply::ContentDigest(tabularaft_store::ContentDigest { records: 1, sum: 1 << 100 })),
         Err(AdminError::not_found("no table")),
     ] {
         assert_eq!(AdminReply::decode(&AdminReply::encode(&answer)), answer);

@@ -1,5 +1,6 @@
 //! The command line: one file per noun, nothing but flags and their help.
 
+mod backup;
 mod cluster;
 mod copies;
 mod demo;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use backup::{BackupArgs, BackupInfoArgs, ImportArgs, RestoreArgs};
 pub(crate) use cluster::{ClusterCommand, JoinArgs, LocalDataChoice, RemoveArgs};
 pub(crate) use copies::{CopyTableArgs, DelCopyArgs, MoveCopyArgs, VerifyArgs};
 pub(crate) use demo::DemoArgs;
@@ -96,6 +98,14 @@ pub(crate) enum Command {
     Dump(DumpArgs),
     /// Compares the copies of every table on all nodes at one log index
     Verify(VerifyArgs),
+    /// Writes tables, as they are at one log index, to a file, while everybody reads and writes
+    Backup(BackupArgs),
+    /// Checks a backup and prints what it holds; needs no node
+    BackupInfo(BackupInfoArgs),
+    /// Brings tables of a backup into the cluster, all at once when all are complete
+    Restore(RestoreArgs),
+    /// Copies a table of another cluster
+    Import(ImportArgs),
 }
 
 /// The flag of commands that print a document.
@@ -164,6 +174,13 @@ mod tests {
             "dump t",
             "dump t out.ndjson",
             "verify --json --node h:1 --secret-file s --timeout 2.5",
+            "backup f",
+            "backup f --table a --table b --read local --json --progress",
+            "backup-info f --json",
+            "restore f",
+            "restore f --table a --into a=b --into c=d --replace --json",
+            "restore f --merge --dry-run",
+            "import t --from h:7100 --from-secret-file s --into u --replace",
         ] {
             let parsed = parse(line);
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
@@ -194,6 +211,10 @@ mod tests {
             "scan t --where x",
             "scan t --prefix p --from a",
             "demo --nodes 2",
+            "restore f --into a",
+            "restore f --into a=1b",
+            "restore f --replace --merge",
+            "import t",
             "verify --timeout 0",
             "verify --timeout soon",
         ] {

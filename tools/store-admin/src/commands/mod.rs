@@ -1,5 +1,6 @@
 //! What the commands do.
 
+mod backup;
 mod cluster;
 mod copy_table;
 mod demo;
@@ -7,6 +8,7 @@ mod dump;
 mod load;
 mod node_run;
 mod records;
+mod restore;
 mod scan;
 mod secret;
 mod table;
@@ -36,6 +38,10 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Scan(args) => scan::run(&global, &args).await,
         Command::Load(args) => load::run(&global, &args).await,
         Command::Dump(args) => dump::run(&global, &args).await,
+        Command::Backup(args) => backup::take(&global, &args).await,
+        Command::BackupInfo(args) => backup::info(&args).await,
+        Command::Restore(args) => restore::run(&global, &args).await,
+        Command::Import(args) => restore::import(&global, &args).await,
         Command::Verify(args) => verify::run(&global, args.output.json).await,
     }
 }
@@ -46,7 +52,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
 async fn with_bar<T, E>(
     title: &str,
     global: &GlobalArgs,
-    operation: impl AsyncFnOnce(&mut dyn FnMut(&Progress)) -> Result<T, E>,
+    operation: impl AsyncFnOnce(&mut (dyn FnMut(&Progress) + Send)) -> Result<T, E>,
 ) -> Result<T, E> {
     let mut bar = Bar::new(title, global.progress);
     let result = operation(&mut |progress: &Progress| {

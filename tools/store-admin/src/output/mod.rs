@@ -1,5 +1,6 @@
 //! What commands print: aligned columns for people, one JSON document for programs, and progress on stderr.
 
+mod backup;
 mod columns;
 mod progress;
 mod size;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
 
+pub(crate) use backup::{backup_text, restore_text};
 pub(crate) use columns::Columns;
 pub(crate) use progress::{Amount, Bar};
 pub(crate) use size::{bytes, count, duration};
