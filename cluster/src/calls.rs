@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::admin::DigestOf;
 use crate::engine::Engine;
 use crate::inner::NodeInner;
 use crate::join;
@@ -99,7 +100,8 @@ async fn answer(node: &Arc<NodeInner>, call: Call) -> Answer {
         Call::Remove { node, force } => join::remove(&engine, node, force).await,
         Call::Presence => Answer::Presence(presence(&engine).await),
         Call::Describe => Answer::Describe(Box::new(describe(&engine))),
-        Call::Digests { token } => crate::admin::digests(&engine, token).await,
+        Call::Digests { token } => crate::admin::digests(&engine, token, DigestOf::Copies).await,
+        Call::ContentDigests { token } => crate::admin::digests(&engine, token, DigestOf::Content).await,
         Call::PreferSource { table, from } => {
             engine.loading.prefer(table, from);
             Answer::Done

@@ -40,6 +40,8 @@ pub(crate) enum Call {
     Checkpoint,
     /// The leader tells a node that it has been removed.
     Removed { at: LogIndex },
+    /// As `Digests`, but of what the records say, whichever writes have led to them.
+    ContentDigests { token: u64 },
 }
 
 /// The answer to a [`Call`].

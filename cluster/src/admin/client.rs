@@ -212,6 +212,15 @@ impl AdminClient {
         }
     }
 
+    /// As [`AdminClient::verify`], but the digests are of what the records say, whichever writes have led to them, so
+    /// that they can be compared with those of a backup or of another cluster.
+    pub async fn verify_content(&self, progress: impl FnMut(&Progress)) -> Result<VerifyReport, AdminError> {
+        match self.operate(&AdminRequest::VerifyContent, progress).await? {
+            Outcome::Verified(report) => Ok(report),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
     /// Starts an operation and asks how far it is until it has ended. It may take as long as it likes while
     /// the node answers.
     pub(super) async fn operate(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tabularaft_schema::{CopyMode, NodeId, NodeName, SchemaChange, TableId, TableName};
 
 use super::protocol::Outcome;
-use super::verify;
+use super::verify::{self, DigestOf};
 use crate::copy::CopyProgress;
 use crate::door;
 use crate::engine::Engine;
@@ -238,7 +238,7 @@ async fn compare(
     name: &TableName,
 ) -> Result<String, TableError> {
     let (index, members) =
-        verify::collect(node).await.map_err(|error| TableError::Copy(error.to_string()))?;
+        verify::collect(node, DigestOf::Copies).await.map_err(|error| TableError::Copy(error.to_string()))?;
     let own =
         members.iter().find(|member| member.name == *to).and_then(|member| verify::digest_of(member, table));
     let own = own.ok_or_else(|| TableError::Copy(format!("{to} gave no digest of its copy of {name}")))?;

@@ -28,4 +28,4 @@ pub(crate) use filter::RecordFilter;
 
 pub(crate) use copies::{copy_table, delete_copy, move_copy, set_default_copy};
 pub(crate) use server::{AdminState, answer, serve};
-pub(crate) use verify::digests;
+pub(crate) use verify::{DigestOf, digests};

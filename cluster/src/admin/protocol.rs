@@ -195,6 +195,9 @@ pub enum AdminRequest {
         /// One for each table.
         swaps: Vec<TableSwap>,
     },
+    /// As [`AdminRequest::Verify`], but the digests are of what the records say, whichever writes have led to them,
+    /// so that they can be compared with those of a backup or of another cluster.
+    VerifyContent,
 }
 
 /// What a node answers.

@@ -10,6 +10,7 @@ use super::backups::{self, HeldBackup};
 use super::operations::Operations;
 use super::protocol::{AdminReply, AdminRequest, OnLocalData, Outcome};
 use super::records::HeldScan;
+use super::verify::DigestOf;
 use super::{AdminError, alterations, copies, records, status, verify};
 use crate::door;
 use crate::held_views::HeldViews;
@@ -118,7 +119,14 @@ pub(crate) async fn answer(node: &Arc<NodeInner>, request: AdminRequest) -> Answ
         AdminRequest::Verify => {
             let inner = Arc::clone(node);
             let id = node.admin.operations.start("comparing copies", |_| async move {
-                verify::all(&inner).await.map(Outcome::Verified)
+                verify::all(&inner, DigestOf::Copies).await.map(Outcome::Verified)
+            });
+            Ok(AdminReply::Started(id))
+        }
+        AdminRequest::VerifyContent => {
+            let inner = Arc::clone(node);
+            let id = node.admin.operations.start("comparing contents", |_| async move {
+                verify::all(&inner, DigestOf::Content).await.map(Outcome::Verified)
             });
             Ok(AdminReply::Started(id))
         }

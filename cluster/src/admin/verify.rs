@@ -19,6 +19,15 @@ const DIGEST_MS: u64 = 120_000;
 const BARRIER_LOOK_MS: u64 = 10;
 const BARRIER_WAIT_MS: u64 = 30_000;
 
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DigestOf {
+    /// Records with their versions: copies of one cluster must be equal in both.
+    Copies,
+    /// What the records say: what a backup or another cluster can be compared with.
+    Content,
+}
+
 /// A member's digests, as far as it could be asked.
 pub(super) struct MemberDigests {
     pub(super) name: NodeName,
@@ -26,7 +35,10 @@ pub(super) struct MemberDigests {
 }
 
 /// The digests of all members at one log index.
-pub(super) async fn collect(node: &Arc<NodeInner>) -> Result<(u64, Vec<MemberDigests>), AdminError> {
+pub(super) async fn collect(
+    node: &Arc<NodeInner>,
+    of: DigestOf,
+) -> Result<(u64, Vec<MemberDigests>), AdminError> {
     let engine = engine(node)?;
     let token = door::random_u64();
     let deadline = door::now() + node.config.write_timeout();
@@ -43,9 +55,12 @@ pub(super) async fn collect(node: &Arc<NodeInner>) -> Result<(u64, Vec<MemberDig
         let engine = Arc::clone(&engine);
         async move {
             let answer = if id == engine.node() {
-                digests(&engine, token).await
+                digests(&engine, token, of).await
             } else {
-                let call = Call::Digests { token };
+                let call = match of {
+                    DigestOf::Copies => Call::Digests { token },
+                    DigestOf::Content => Call::ContentDigests { token },
+                };
                 let deadline = door::now() + door::ms(DIGEST_MS);
                 engine
                     .peers
@@ -67,8 +82,8 @@ pub(super) async fn collect(node: &Arc<NodeInner>) -> Result<(u64, Vec<MemberDig
 }
 
 /// `store-admin verify`.
-pub(super) async fn all(node: &Arc<NodeInner>) -> Result<VerifyReport, AdminError> {
-    let (log_index, members) = collect(node).await?;
+pub(super) async fn all(node: &Arc<NodeInner>, of: DigestOf) -> Result<VerifyReport, AdminError> {
+    let (log_index, members) = collect(node, of).await?;
     let view = engine(node)?.store.view();
     let unreachable =
         members.iter().filter(|member| member.tables.is_none()).map(|member| member.name.clone()).collect();
@@ -103,7 +118,7 @@ pub(super) fn hex(digest: &TableDigest) -> String {
 }
 
 /// This node's digests at the barrier, once it has applied it.
-pub(crate) async fn digests(engine: &Arc<Engine>, token: u64) -> Answer {
+pub(crate) async fn digests(engine: &Arc<Engine>, token: u64, of: DigestOf) -> Answer {
     let deadline = door::now() + door::ms(BARRIER_WAIT_MS);
     let view = loop {
         if let Some(view) = engine.store.barrier_view(token) {
@@ -119,7 +134,13 @@ pub(crate) async fn digests(engine: &Arc<Engine>, token: u64) -> Answer {
             if !copy.is_ready() {
                 return Ok((copy.id(), None));
             }
-            copy.digest().map(|digest| (copy.id(), Some(digest)))
+            let digest = match of {
+                DigestOf::Copies => copy.digest(),
+                DigestOf::Content => copy
+                    .content_digest()
+                    .map(|content| TableDigest { records: content.records, sum: content.sum }),
+            };
+            digest.map(|digest| (copy.id(), Some(digest)))
         };
         view.tables().map(digest).collect::<Result<Vec<_>, tabularaft_store::StoreError>>()
     });

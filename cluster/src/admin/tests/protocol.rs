@@ -60,6 +60,7 @@ fn requests() -> Vec<AdminRequest> {
                 options: vec![TableOption::ReadOnly(true)],
             }],
         },
+        AdminRequest::VerifyContent,
     ]
 }
 

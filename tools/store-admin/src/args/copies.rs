@@ -40,6 +40,9 @@ pub(crate) struct MoveCopyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
+    /// Print digests of what the records say, which are those of a backup of the same records
+    #[arg(long)]
+    pub(crate) content: bool,
     #[command(flatten)]
     pub(crate) output: JsonFlag,
 }

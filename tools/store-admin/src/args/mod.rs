@@ -174,6 +174,7 @@ mod tests {
             "dump t",
             "dump t out.ndjson",
             "verify --json --node h:1 --secret-file s --timeout 2.5",
+            "verify --content",
             "backup f",
             "backup f --table a --table b --read local --json --progress",
             "backup-info f --json",

@@ -42,7 +42,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::BackupInfo(args) => backup::info(&args).await,
         Command::Restore(args) => restore::run(&global, &args).await,
         Command::Import(args) => restore::import(&global, &args).await,
-        Command::Verify(args) => verify::run(&global, args.output.json).await,
+        Command::Verify(args) => verify::run(&global, &args).await,
     }
 }
 

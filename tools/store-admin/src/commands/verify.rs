@@ -2,7 +2,7 @@
 
 use tabularaft::admin::VerifyReport;
 
-use crate::args::GlobalArgs;
+use crate::args::{GlobalArgs, VerifyArgs};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::session::connect;
@@ -10,10 +10,14 @@ use crate::session::connect;
 use super::with_bar;
 
 /// Compares all copies. Copies that could not be read are no proof of equality, so they are a failure, too.
-pub(super) async fn run(global: &GlobalArgs, json: bool) -> Outcome {
+pub(super) async fn run(global: &GlobalArgs, args: &VerifyArgs) -> Outcome {
     let client = connect(global).await?;
-    let report = with_bar("verify", global, async |progress| client.verify(progress).await).await?;
-    if json {
+    let report = with_bar("verify", global, async |progress| match args.content {
+        true => client.verify_content(progress).await,
+        false => client.verify(progress).await,
+    });
+    let report = report.await?;
+    if args.output.json {
         output::print_json(&report)?;
     } else {
         output::print(&output::verdict_text(&report))?;
