@@ -6,16 +6,17 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use tabularaft_schema::NodeName;
 use tabularaft_store::disc::DiscControl;
+use tabularaft_store::threads::Threads;
 
 use crate::boot;
 use crate::config::{FRAME_BYTES_MAX, NodeConfig};
 use crate::error::{JoinError, StartError};
-use crate::home::Home;
+use crate::home::{Ground, Home};
 use crate::inner::{NodeInner, NodeParts};
 use crate::join::{self, LocalData};
 use crate::lifecycle::{LifecycleHub, PrepareHook, Reason, RebootHook};
 use crate::node::Node;
-use crate::transport::{Links, Secret, TransportConfig};
+use crate::transport::{Links, Network, Secret, TransportConfig};
 
 /// Describes a node; [`NodeBuilder::start`] starts it.
 #[must_use]
@@ -33,9 +34,8 @@ pub struct NodeBuilder {
     prepare: Vec<(String, PrepareHook)>,
     reboot: Vec<(String, RebootHook)>,
     links: Option<Arc<Links>>,
-    disc: Option<Arc<dyn DiscControl>>,
-    boot_id: Option<String>,
-    forget_crashes: bool,
+    network: Option<Arc<dyn Network>>,
+    ground: Ground,
     checks_reads: bool,
 }
 
@@ -55,9 +55,8 @@ impl NodeBuilder {
             prepare: Vec::new(),
             reboot: Vec::new(),
             links: None,
-            disc: None,
-            boot_id: None,
-            forget_crashes: false,
+            network: None,
+            ground: Ground::default(),
             checks_reads: true,
         }
     }
@@ -144,21 +143,35 @@ impl NodeBuilder {
     /// Fault control of the test cluster.
     #[doc(hidden)]
     pub fn disc(mut self, disc: Arc<dyn DiscControl>) -> Self {
-        self.disc = Some(disc);
+        self.ground.disc = disc;
+        self
+    }
+
+    /// The network of a simulation.
+    #[doc(hidden)]
+    pub fn network(mut self, network: Arc<dyn Network>) -> Self {
+        self.network = Some(network);
+        self
+    }
+
+    /// The threads of a simulation.
+    #[doc(hidden)]
+    pub fn threads(mut self, threads: Arc<dyn Threads>) -> Self {
+        self.ground.threads = threads;
         self
     }
 
     /// The machine's boot id, as the test cluster simulates it.
     #[doc(hidden)]
     pub fn boot_id(mut self, boot_id: impl Into<String>) -> Self {
-        self.boot_id = Some(boot_id.into());
+        self.ground.boot_id = Some(boot_id.into());
         self
     }
 
     /// Switches off the rule that a crashed machine's node must not vote; a test shows the loss that follows.
     #[doc(hidden)]
     pub fn forget_crashes(mut self) -> Self {
-        self.forget_crashes = true;
+        self.ground.forget_crashes = true;
         self
     }
 
@@ -186,13 +199,10 @@ impl NodeBuilder {
         tabularaft_schema::require_modules(&self.expected_modules)
             .map_err(|error| StartError::Configuration(error.to_string()))?;
         let (dir, diskless) = (self.data_dir.clone(), self.diskless);
-        let (home_name, home_config, disc, boot_id) =
-            (name.clone(), self.config.clone(), self.disc.clone(), self.boot_id.clone());
-        let forget_crashes = self.forget_crashes;
-        let home = tokio::task::spawn_blocking(move || {
+        let (home_name, home_config, ground) = (name.clone(), self.config.clone(), self.ground.clone());
+        let home = crate::door::blocking(move || {
             let dir = dir.as_deref().filter(|_| !diskless);
-            Home::open(home_name, home_config, dir, disc, boot_id)
-                .map(|home| home.forgetting_crashes(forget_crashes))
+            Home::open(home_name, home_config, dir, ground)
         })
         .await
         .map_err(|error| StartError::Configuration(error.to_string()))??;
@@ -200,6 +210,7 @@ impl NodeBuilder {
             secret: self.secret.clone(),
             max_frame_bytes: FRAME_BYTES_MAX,
             links: self.links.clone(),
+            network: self.network.clone(),
             ..TransportConfig::default()
         };
         let parts = NodeParts {

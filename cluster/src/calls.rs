@@ -127,7 +127,7 @@ async fn read_index(engine: &Engine) -> Answer {
 }
 
 async fn checkpoint(engine: Arc<Engine>) -> Answer {
-    match tokio::task::spawn_blocking(move || engine.store.checkpoint_now(true)).await {
+    match crate::door::blocking(move || engine.store.checkpoint_now(true)).await {
         Ok(Ok(())) => Answer::Done,
         Ok(Err(error)) => Answer::Failed(error.to_string()),
         Err(error) => Answer::Failed(error.to_string()),

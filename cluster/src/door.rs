@@ -1,17 +1,24 @@
 //! The one door through which time and randomness enter, so that a simulation can own both.
+//!
+//! Time is tokio's: a simulation pauses its clock. Randomness, the time of day and threads for blocking work are taken
+//! from the simulation that [`simulation::begin`] has begun on this thread, if there is one.
 #![expect(clippy::disallowed_methods, reason = "this is the door the lint guards")]
 
 use std::future::Future;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tokio::task::JoinHandle;
+
 /// Monotonic time.
 pub(crate) fn now() -> Instant {
-    Instant::now()
+    tokio::time::Instant::now().into_std()
 }
 
 /// Milliseconds since 1970, for names and reports only: no decision is taken on it.
 pub(crate) fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    let since_1970 =
+        || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+    simulation::unix_ms().unwrap_or_else(since_1970)
 }
 
 pub(crate) fn ms(ms: u64) -> Duration {
@@ -29,10 +36,97 @@ pub(crate) async fn until<F: Future>(deadline: Instant, future: F) -> Option<F::
 
 /// A number from the process's random generator.
 pub(crate) fn random_u64() -> u64 {
-    rand::random()
+    simulation::random_u64().unwrap_or_else(rand::random)
 }
 
 /// An identifier that no other cluster has.
 pub(crate) fn random_u128() -> u128 {
-    rand::random()
+    u128::from(random_u64()) << 64 | u128::from(random_u64())
+}
+
+/// A number from 0 up to, but without, 1.
+pub(crate) fn random_fraction() -> f64 {
+    // As many bits as a double holds.
+    (random_u64() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// Starts work that blocks, on a thread for such. It goes on when the handle is dropped.
+pub(crate) fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    if simulation::is_running() {
+        // A thread would run at its own pace.
+        return tokio::spawn(async move { work() });
+    }
+    tokio::task::spawn_blocking(work)
+}
+
+/// A simulation's side of the door. It concerns the calling thread alone, on which the whole simulated cluster runs.
+#[doc(hidden)]
+pub mod simulation {
+    use std::cell::RefCell;
+
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
+    thread_local! {
+        static RUNNING: RefCell<Option<Simulation>> = const { RefCell::new(None) };
+    }
+
+    struct Simulation {
+        random: StdRng,
+        unix_ms: u64,
+    }
+
+    /// From now on this thread's randomness comes from `seed`, and its time of day from [`set_unix_ms`].
+    pub fn begin(seed: u64) {
+        let simulation = Simulation { random: StdRng::seed_from_u64(seed), unix_ms: 0 };
+        RUNNING.set(Some(simulation));
+    }
+
+    /// Gives this thread back to the world.
+    pub fn end() {
+        RUNNING.set(None);
+    }
+
+    /// Sets the time of day that nodes on this thread see, in milliseconds since 1970. It may jump.
+    pub fn set_unix_ms(unix_ms: u64) {
+        RUNNING.with_borrow_mut(|running| {
+            if let Some(simulation) = running {
+                simulation.unix_ms = unix_ms;
+            }
+        });
+    }
+
+    pub(super) fn is_running() -> bool {
+        RUNNING.with_borrow(Option::is_some)
+    }
+
+    pub(super) fn random_u64() -> Option<u64> {
+        RUNNING.with_borrow_mut(|running| running.as_mut().map(|simulation| simulation.random.next_u64()))
+    }
+
+    pub(super) fn unix_ms() -> Option<u64> {
+        RUNNING.with_borrow(|running| running.as_ref().map(|simulation| simulation.unix_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_seed_gives_one_sequence() {
+        let draw = |seed| {
+            simulation::begin(seed);
+            let drawn = (random_u64(), random_u128(), unix_ms());
+            simulation::end();
+            drawn
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+    }
+
+    #[tokio::test]
+    async fn blocking_work_is_done_and_its_result_comes_back() {
+        assert_eq!(blocking(|| 7).await.unwrap(), 7);
+    }
 }

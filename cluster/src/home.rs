@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use tabularaft_schema::{NodeId, NodeName};
 use tabularaft_store::disc::{DiscControl, OsDisc};
 use tabularaft_store::log::{LogOptions, RaftLog};
+use tabularaft_store::threads::{OsThreads, Threads};
 use tabularaft_store::{DataDir, Identity, Incarnation, LogIndex, Removal, Retired, Store, StoreOptions};
 
 use crate::config::NodeConfig;
@@ -20,11 +21,26 @@ pub(crate) struct Home {
     diskless: bool,
     /// Given up when the node stops, so that another process, or node, can take the directory.
     dir: ArcSwapOption<DataDir>,
-    disc: Arc<dyn DiscControl>,
+    ground: Ground,
     boot_id: String,
     identity: Mutex<Option<Identity>>,
+}
+
+/// What a node stands on; tests and simulations put something else under it.
+#[derive(Clone)]
+pub(crate) struct Ground {
+    pub(crate) disc: Arc<dyn DiscControl>,
+    pub(crate) threads: Arc<dyn Threads>,
+    /// `None`: as the kernel says.
+    pub(crate) boot_id: Option<String>,
     /// Only for the test that shows what the rule of machine crashes prevents.
-    forget_crashes: bool,
+    pub(crate) forget_crashes: bool,
+}
+
+impl Default for Ground {
+    fn default() -> Self {
+        Self { disc: Arc::new(OsDisc), threads: Arc::new(OsThreads), boot_id: None, forget_crashes: false }
+    }
 }
 
 /// The store and the log of one life.
@@ -42,11 +58,9 @@ impl Home {
         name: NodeName,
         config: NodeConfig,
         dir: Option<&Path>,
-        disc: Option<Arc<dyn DiscControl>>,
-        boot_id: Option<String>,
+        ground: Ground,
     ) -> Result<Self, StartError> {
-        let disc = disc.unwrap_or_else(|| Arc::new(OsDisc));
-        let dir = dir.map(|dir| DataDir::open_on(dir, Arc::clone(&disc))).transpose()?;
+        let dir = dir.map(|dir| DataDir::open_on(dir, Arc::clone(&ground.disc))).transpose()?;
         if let Some(dir) = &dir
             && let Some(retired) = dir.pending_retirement()?
         {
@@ -56,27 +70,14 @@ impl Home {
             );
             dir.restore(&retired)?;
         }
-        let identity = dir.as_ref().map(|dir| Identity::load_held(dir)).transpose()?.flatten();
+        let identity = dir.as_ref().map(Identity::load_held).transpose()?.flatten();
         if let (Some(identity), Some(dir)) = (&identity, &dir) {
             identity.check_owner(dir.path(), &name, &config.cluster_name)?;
         }
-        let boot_id = boot_id.unwrap_or_else(tabularaft_store::current_boot_id);
+        let boot_id = ground.boot_id.clone().unwrap_or_else(tabularaft_store::current_boot_id);
         let diskless = dir.is_none();
         let dir = ArcSwapOption::from(dir.map(Arc::new));
-        Ok(Self {
-            name,
-            config,
-            diskless,
-            dir,
-            disc,
-            boot_id,
-            identity: Mutex::new(identity),
-            forget_crashes: false,
-        })
-    }
-
-    pub(crate) fn forgetting_crashes(self, forget_crashes: bool) -> Self {
-        Self { forget_crashes, ..self }
+        Ok(Self { name, config, diskless, dir, ground, boot_id, identity: Mutex::new(identity) })
     }
 
     pub(crate) fn identity(&self) -> Option<Identity> {
@@ -126,7 +127,13 @@ impl Home {
             }
             None => identity.life += 1,
         }
-        let options = LogOptions { machine_crashed, disc: Arc::clone(&self.disc), ..LogOptions::default() };
+        let Ground { disc, threads, forget_crashes, .. } = self.ground.clone();
+        let options = LogOptions {
+            machine_crashed,
+            disc: Arc::clone(&disc),
+            threads: Arc::clone(&threads),
+            ..LogOptions::default()
+        };
         let log = match &dir {
             Some(dir) => {
                 let (log, recovered) = RaftLog::open(&dir.log_dir(), options)?;
@@ -137,14 +144,15 @@ impl Home {
         };
         let store = Store::open(StoreOptions {
             dir: dir.as_ref().map(|dir| dir.path().to_owned()),
-            disc: Arc::clone(&self.disc),
+            disc,
+            threads,
             checkpoint_bytes: self.config.checkpoint_bytes as usize,
             history_bytes: usize::try_from(self.config.history_bytes).unwrap_or(usize::MAX),
             replayed_upto: log.bounds().last.map(|last| LogIndex(last.index)),
             ..StoreOptions::new(self.name.clone())
         })?;
         let incarnation = Incarnation { node: identity.node_id, life: identity.life };
-        Ok(Opened { store, log, incarnation, machine_crashed: machine_crashed && !self.forget_crashes })
+        Ok(Opened { store, log, incarnation, machine_crashed: machine_crashed && !forget_crashes })
     }
 
     /// Marks a clean end: everything that was acknowledged is on disc.

@@ -144,7 +144,7 @@ impl NodeInner {
     /// Begins a life with what is on disc, and takes part as soon as that is safe.
     pub(crate) async fn start_engine(self: &Arc<Self>) -> Result<Arc<Engine>, StartError> {
         let inner = Arc::clone(self);
-        let opened = tokio::task::spawn_blocking(move || inner.home.begin_life())
+        let opened = door::blocking(move || inner.home.begin_life())
             .await
             .map_err(|error| StartError::Raft(error.to_string()))??;
         let machine_crashed = opened.machine_crashed;

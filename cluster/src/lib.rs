@@ -59,6 +59,7 @@ mod records;
 mod table;
 mod testing;
 mod transaction;
+mod watch;
 mod wire;
 mod write;
 
@@ -78,6 +79,8 @@ pub use backup::{
 };
 pub use builder::NodeBuilder;
 pub use config::NodeConfig;
+#[doc(hidden)]
+pub use door::simulation;
 pub use error::{
     Error, JoinError, LeaveError, Mismatch, NotReady, ReadError, StartError, TableError, WriteError,
 };

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tabularaft_store::LogIndex;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::door;
 use crate::error::ReadError;
 use crate::peers::Peers;
 use crate::raft::{Leadership, RaftHandle};
+use crate::watch;
 use crate::wire::{Answer, Call, GROUP};
 
 const WAITING_MAX: usize = 16_384;

@@ -115,7 +115,7 @@ pub(super) async fn scan(node: &Arc<NodeInner>, scan: ScanRequest) -> Answer {
         wait(node, &engine, scan.read).await?;
     }
     let inner = Arc::clone(node);
-    let page = tokio::task::spawn_blocking(move || match resumed {
+    let page = door::blocking(move || match resumed {
         Some((held, place)) => page(&inner, &held, Some(place), &scan),
         None => page(&inner, &Arc::new(HeldScan::begin(engine.store.view())), None, &scan),
     });

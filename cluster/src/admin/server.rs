@@ -165,6 +165,7 @@ fn start_join(node: &Arc<NodeInner>, peer: String, on_local_data: OnLocalData) -
         tokio::pin!(joining);
         let joined = loop {
             tokio::select! {
+                biased;
                 // The join is polled in place; an event that is missed only leaves the progress a little older.
                 joined = &mut joining => break joined?,
                 Ok(event) = events.recv() => tell(&reporter, event),

@@ -129,7 +129,7 @@ pub(crate) async fn digests(engine: &Arc<Engine>, token: u64, of: DigestOf) -> A
         }
         door::sleep(door::ms(BARRIER_LOOK_MS)).await;
     };
-    let computed = tokio::task::spawn_blocking(move || {
+    let computed = door::blocking(move || {
         let digest = |copy: &Arc<tabularaft_store::TableView>| {
             if !copy.is_ready() {
                 return Ok((copy.id(), None));

@@ -225,7 +225,7 @@ fn unexpected(address: &str, answer: BulkAnswer) -> CopyError {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, tabularaft_store::StoreError> + Send + 'static,
 ) -> Result<T, CopyError> {
-    match tokio::task::spawn_blocking(work).await {
+    match door::blocking(work).await {
         Ok(done) => Ok(done?),
         Err(error) => Err(CopyError::Failed { address: "this node".to_owned(), why: error.to_string() }),
     }

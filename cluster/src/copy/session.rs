@@ -97,9 +97,7 @@ async fn reading(
     read: impl FnOnce(Arc<View>) -> BulkAnswer + Send + 'static,
 ) -> BulkAnswer {
     let Some(view) = view else { return BulkAnswer::UnknownView };
-    tokio::task::spawn_blocking(move || read(view))
-        .await
-        .unwrap_or_else(|error| BulkAnswer::Failed(error.to_string()))
+    door::blocking(move || read(view)).await.unwrap_or_else(|error| BulkAnswer::Failed(error.to_string()))
 }
 
 fn chunk(view: &View, table: TableId, cursor: Option<Bytes>, bytes_max: u32) -> BulkAnswer {

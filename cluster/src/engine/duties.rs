@@ -55,7 +55,7 @@ pub(super) async fn lead(engine: Weak<Engine>) {
         }
         let view = engine.store.view();
         let looked = Arc::clone(&view);
-        let ended = tokio::task::spawn_blocking(move || orphans(&looked)).await.unwrap_or_default();
+        let ended = door::blocking(move || orphans(&looked)).await.unwrap_or_default();
         for request in ended {
             if let Err(error) = engine.write(request, door::now() + door::ms(5_000)).await {
                 tracing::debug!(%error, "owned records of an ended life are not deleted yet");

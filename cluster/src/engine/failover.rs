@@ -33,6 +33,7 @@ pub(super) async fn run(engine: Weak<Engine>, raft: RaftHandle) {
         };
         tokio::select! {
             // Both arms are cancel-safe: a watch change, and connections that are only looked at.
+            biased;
             changed = leadership.changed() => if changed.is_err() { return },
             () = watched => {
                 if let Some((id, _)) = leader {

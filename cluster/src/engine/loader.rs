@@ -126,7 +126,7 @@ async fn copy(engine: &Arc<Engine>, table: &Wanted, address: &str) -> Result<(),
     engine.loading.ended(table.id);
     let Some(loaded) = loaded? else { return Ok(()) };
     let store = Arc::clone(&engine.store);
-    let installed = tokio::task::spawn_blocking(move || {
+    let installed = door::blocking(move || {
         let mut writer = store.writer();
         writer.install_table(loaded, at)?;
         writer.publish();

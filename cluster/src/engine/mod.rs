@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tabularaft_schema::{NodeId, NodeName};
 use tabularaft_store::log::RaftLog;
 use tabularaft_store::{Incarnation, Position, Store};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::loading::Loading;
@@ -26,6 +26,7 @@ use crate::held_views::HeldViews;
 use crate::peers::Peers;
 use crate::raft::{Leadership, Offering, RaftHandle, RaftParts, Remembered};
 use crate::read_index::ReadIndex;
+use crate::watch;
 use crate::write::{
     Committed, Proposer, ProposerParts, Request, Sequencer, SequencerLimits, Work, is_local, write_local,
 };
@@ -136,7 +137,7 @@ impl Engine {
     /// Applies what is known to be committed, for a node that starts without Raft.
     pub(crate) async fn replay(&self) -> Result<(), StartError> {
         let (store, log) = (Arc::clone(&self.store), self.log.clone());
-        let replayed = tokio::task::spawn_blocking(move || crate::raft::replay(&store, &log)).await;
+        let replayed = door::blocking(move || crate::raft::replay(&store, &log)).await;
         let failed = |error: &dyn std::fmt::Display| StartError::Raft(error.to_string());
         let remembered = replayed.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         let _ = self.remembered.set(remembered);
@@ -264,7 +265,7 @@ impl Engine {
         if is_local(&self.store.read(), &request) {
             let (store, owner) = (Arc::clone(&self.store), self.life.incarnation);
             let limit = u64::from(self.config.record_bytes_max);
-            let written = tokio::task::spawn_blocking(move || write_local(&store, owner, limit, &request));
+            let written = door::blocking(move || write_local(&store, owner, limit, &request));
             return written.await.unwrap_or(Err(WriteError::Stopped));
         }
         self.proposer.write(request, deadline).await
@@ -275,7 +276,7 @@ impl Engine {
     pub(crate) async fn stop(&self) {
         self.pause().await;
         let (store, log) = (Arc::clone(&self.store), self.log.clone());
-        let closed = tokio::task::spawn_blocking(move || {
+        let closed = door::blocking(move || {
             if let Err(error) = store.close() {
                 tracing::error!(%error, "the last checkpoint failed; the log has what it lacks");
             }

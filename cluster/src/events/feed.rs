@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use tabularaft_store::{Change, HistoryEntry, LogIndex, Store};
-use tokio::sync::watch;
 
 use super::error::SubscribeError;
 use super::selector::Selector;
 use crate::engine::Engine;
 use crate::error::ReadError;
+use crate::watch;
 
 /// How many entries a subscriber takes from the history at once. They stay in memory until it has used them, at most
 /// a megabyte each.

@@ -165,7 +165,7 @@ fn local_holdings(node: &NodeInner) -> Vec<(TableName, u64)> {
 async fn export_all(node: &NodeInner) -> Result<Vec<PathBuf>, JoinError> {
     let Some(engine) = node.engine() else { return Ok(Vec::new()) };
     let dir = node.home.exports_dir();
-    let files = tokio::task::spawn_blocking(move || export::write(&engine.store.view(), &dir))
+    let files = door::blocking(move || export::write(&engine.store.view(), &dir))
         .await
         .unwrap_or_else(|error| Err((PathBuf::new(), error.to_string())))
         .map_err(|(path, why)| JoinError::Export { path, why })?;
@@ -255,7 +255,7 @@ async fn copied(
     let failed = |why: &dyn std::fmt::Display| rolled_back("copying the tables", why);
     node.home.settle(cluster_id, id, &node.advertise).map_err(|error| failed(&error))?;
     let inner = Arc::clone(node);
-    let opened = tokio::task::spawn_blocking(move || inner.home.begin_life())
+    let opened = door::blocking(move || inner.home.begin_life())
         .await
         .map_err(|error| failed(&error))?
         .map_err(|error| failed(&error))?;
@@ -267,7 +267,7 @@ async fn copied(
     copy.close().await;
     let staging = staging.map_err(|error| failed(&error))?;
     let store = Arc::clone(&engine.store);
-    tokio::task::spawn_blocking(move || store.install(staging))
+    door::blocking(move || store.install(staging))
         .await
         .map_err(|error| failed(&error))?
         .map_err(|error| failed(&error))?;

@@ -46,6 +46,8 @@ async fn serve(raft: impl Fn() -> Option<RaftHandle>, mut waiting: mpsc::Receive
     loop {
         tokio::select! {
             // Both arms are cancel-safe: a channel receive and a stream's next.
+            biased;
+            Some(()) = answering.next(), if !answering.is_empty() => {}
             message = waiting.recv() => {
                 let Some((payload, reply)) = message else { return };
                 let mut answer: BoxFuture<'static, ()> = match (raft(), decode(&payload)) {
@@ -58,7 +60,6 @@ async fn serve(raft: impl Fn() -> Option<RaftHandle>, mut waiting: mpsc::Receive
                     answering.push(answer);
                 }
             }
-            Some(()) = answering.next(), if !answering.is_empty() => {}
         }
     }
 }

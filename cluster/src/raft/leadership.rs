@@ -1,9 +1,8 @@
 //! Who leads, as this node sees it.
 
-use tokio::sync::watch;
-
 use super::types::TypeConfig;
 use crate::peers::Peers;
+use crate::watch;
 use std::sync::Arc;
 
 type Metrics = openraft::RaftMetrics<TypeConfig>;

@@ -7,6 +7,7 @@ mod leadership;
 mod log_store;
 mod network;
 mod replay;
+mod runtime;
 mod snapshot;
 mod start;
 mod state_machine;

@@ -195,6 +195,7 @@ impl RaftNetworkV2<TypeConfig> for Link {
         );
         tokio::select! {
             // Both arms may be dropped: an offer that is dropped lets go of the held view.
+            biased;
             answer = offered => answer,
             closed = cancel => Err(StreamingError::Closed(closed)),
         }

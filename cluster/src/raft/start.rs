@@ -5,7 +5,6 @@ use std::sync::Arc;
 use openraft::{Config, Raft, SnapshotPolicy};
 use tabularaft_store::Store;
 use tabularaft_store::log::RaftLog;
-use tokio::sync::watch;
 
 use super::handle::{RaftError, RaftHandle};
 use super::leadership::{self, Leadership};
@@ -15,6 +14,7 @@ use super::snapshot::Offering;
 use super::state_machine::StateMachine;
 use crate::config::NodeConfig;
 use crate::peers::Peers;
+use crate::watch;
 
 /// What Raft works on.
 pub(crate) struct RaftParts {

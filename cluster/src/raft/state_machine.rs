@@ -10,10 +10,10 @@ use futures::{Stream, StreamExt};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine, Snapshot, SnapshotMeta};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use tabularaft_store::{Staging, Store, StoreError, View};
-use tokio::sync::watch;
 
 use super::codec;
 use super::types::{Applied, Entry, LogId, StoredMembership, TypeConfig, log_id, position};
+use crate::watch;
 
 /// How many entries are applied before the view is published and other tasks may run.
 const RUN_ENTRIES_MAX: usize = 256;
@@ -136,7 +136,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             return Ok(());
         };
         let store = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || store.install(*staging))
+        crate::door::blocking(move || store.install(*staging))
             .await
             .map_err(io::Error::other)?
             .map_err(io::Error::other)?;

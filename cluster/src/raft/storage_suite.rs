@@ -4,11 +4,11 @@ use openraft::testing::log::{StoreBuilder, Suite};
 use tabularaft_schema::NodeName;
 use tabularaft_store::log::{LogOptions, RaftLog};
 use tabularaft_store::{Store, StoreOptions};
-use tokio::sync::watch;
 
 use super::log_store::LogStore;
 use super::state_machine::StateMachine;
 use super::types::{Peer, TypeConfig};
+use crate::watch;
 
 type StorageError = openraft::StorageError<TypeConfig>;
 

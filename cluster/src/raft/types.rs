@@ -18,7 +18,7 @@ openraft::declare_raft_types!(
         Node = Peer,
         Term = u64,
         LeaderId = LeaderId<Self::Term, Self::NodeId>,
-        AsyncRuntime = openraft::TokioRuntime,
+        AsyncRuntime = super::runtime::DoorRuntime,
 );
 
 pub(crate) type LogId = openraft::type_config::alias::LogIdOf<TypeConfig>;

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{Links, Secret};
+use super::{Links, Network, Secret};
 
 /// Limits and timeouts of connections, the same for both sides of one.
 ///
@@ -39,6 +39,9 @@ pub struct TransportConfig {
     /// Fault control for tests. Default: none.
     #[doc(hidden)]
     pub links: Option<Arc<Links>>,
+    /// A network in place of the operating system's, for simulations. Default: none.
+    #[doc(hidden)]
+    pub network: Option<Arc<dyn Network>>,
 }
 
 impl Default for TransportConfig {
@@ -57,6 +60,7 @@ impl Default for TransportConfig {
             backoff_initial: Duration::from_millis(20),
             backoff_max: Duration::from_secs(1),
             links: None,
+            network: None,
         }
     }
 }

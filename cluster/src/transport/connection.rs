@@ -25,7 +25,7 @@ use super::{
     links::Gate,
     outbox::Outbox,
     reader::FrameReader,
-    socket::{self, OwnedReadHalf, TcpStream},
+    socket::{self, ReadHalf, Stream},
     task::OwnedTask,
     writer::Side,
 };
@@ -318,7 +318,8 @@ impl Calls {
 
     /// Tells all who still wait that no reply will come. The outbox is closed, so no caller is added any more.
     fn fail_all(&self, why: &Closed) {
-        let callers = std::mem::take(&mut self.waiting().callers);
+        let mut callers: Vec<_> = std::mem::take(&mut self.waiting().callers).into_iter().collect();
+        callers.sort_unstable_by_key(|(id, _)| *id);
         for (id, caller) in callers {
             let error = if self.outbox.may_have_sent(id) {
                 CallError::Disconnected { peer: self.addr.to_string(), why: why.clone() }
@@ -349,7 +350,7 @@ impl fmt::Debug for Answer {
     }
 }
 
-async fn connect(addr: &str, hello: &Hello, config: &TransportConfig) -> Result<TcpStream, ConnectError> {
+async fn connect(addr: &str, hello: &Hello, config: &TransportConfig) -> Result<Stream, ConnectError> {
     if let Some(links) = &config.links {
         links.passable(&hello.from, addr).await;
     }
@@ -362,12 +363,12 @@ async fn connect(addr: &str, hello: &Hello, config: &TransportConfig) -> Result<
             return Err(ConnectError::SecretRequired { addr: addr.to_owned() });
         }
     }
-    let connected = socket::connect(&targets).await;
+    let connected = socket::connect(&targets, config).await;
     connected.map_err(|error| ConnectError::Unreachable { addr: addr.to_owned(), error: Arc::new(error) })
 }
 
 /// Hands replies to their callers until the connection ends, and then tells those who are left.
-async fn read_replies(mut reader: FrameReader<OwnedReadHalf>, calls: Arc<Calls>) {
+async fn read_replies(mut reader: FrameReader<ReadHalf>, calls: Arc<Calls>) {
     let pump = async {
         loop {
             let taken = match reader.next().await {
@@ -381,6 +382,7 @@ async fn read_replies(mut reader: FrameReader<OwnedReadHalf>, calls: Arc<Calls>)
     };
     // The connection is over when either arm is ready, so it does not matter where the other one is dropped.
     let why = tokio::select! {
+        biased;
         why = pump => why,
         why = calls.outbox.closed() => why,
     };

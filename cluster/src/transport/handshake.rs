@@ -27,7 +27,7 @@ use super::{
     preamble::{PREAMBLE_BYTES, Preamble, PreambleError},
     reader::FrameReader,
     record::{Opener, Protection, Sealer},
-    socket::{OwnedReadHalf, OwnedWriteHalf, TcpStream},
+    socket::{ReadHalf, Stream, WriteHalf},
     writer::FrameWriter,
 };
 
@@ -45,12 +45,12 @@ const LINGER_BYTES: u64 = 64 * 1024;
 
 /// Both halves of a connection that is past its handshake.
 pub(crate) struct Halves {
-    pub(crate) reader: FrameReader<OwnedReadHalf>,
-    pub(crate) writer: FrameWriter<OwnedWriteHalf>,
+    pub(crate) reader: FrameReader<ReadHalf>,
+    pub(crate) writer: FrameWriter<WriteHalf>,
 }
 
 impl Halves {
-    fn new(stream: TcpStream, protection: Protection, stall_timeout: Duration) -> Self {
+    fn new(stream: Stream, protection: Protection, stall_timeout: Duration) -> Self {
         let (read, write) = stream.into_split();
         let opener = Opener::new(protection.clone());
         Self {
@@ -72,7 +72,7 @@ pub(crate) struct Arrival {
 /// Does the dialer's part on a fresh socket.
 pub(crate) async fn dial(
     addr: &str,
-    mut stream: TcpStream,
+    mut stream: Stream,
     hello: &Hello,
     config: &TransportConfig,
 ) -> Result<(Halves, Accepted), ConnectError> {
@@ -115,11 +115,7 @@ impl Dialed<'_> {
         self.broken(if ended { Closed::Vanished } else { error.into() })
     }
 
-    async fn secure(
-        &self,
-        stream: &mut TcpStream,
-        secret: Option<&Secret>,
-    ) -> Result<Protection, ConnectError> {
+    async fn secure(&self, stream: &mut Stream, secret: Option<&Secret>) -> Result<Protection, ConnectError> {
         let ours = Preamble::ours(secret.is_some());
         let _ = stream.write_all(&ours.encode()).await;
         let theirs = Preamble::read(stream).await.map_err(|error| match error {
@@ -137,7 +133,7 @@ impl Dialed<'_> {
 
     async fn agree(
         &self,
-        stream: &mut TcpStream,
+        stream: &mut Stream,
         secret: &Secret,
         prologue: &[u8],
     ) -> Result<Protection, ConnectError> {
@@ -155,7 +151,7 @@ impl Dialed<'_> {
 
 /// Does the listener's part on a fresh socket. A refusal has been sent to the dialer when this returns it.
 pub(crate) async fn accept(
-    mut stream: TcpStream,
+    mut stream: Stream,
     config: &TransportConfig,
     admission: &dyn Admission,
     places: &Arc<Semaphore>,
@@ -188,7 +184,7 @@ pub(crate) async fn accept(
 }
 
 /// The listener's part up to the keys.
-async fn secure(stream: &mut TcpStream, secret: Option<&Secret>) -> Result<Protection, HandshakeError> {
+async fn secure(stream: &mut Stream, secret: Option<&Secret>) -> Result<Protection, HandshakeError> {
     let ours = Preamble::ours(secret.is_some());
     let theirs = match Preamble::read(stream).await {
         Ok(theirs) => Some(theirs),
@@ -272,7 +268,7 @@ fn step(tag: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-async fn read_step(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {
+async fn read_step(stream: &mut Stream) -> io::Result<(u8, Vec<u8>)> {
     let tag = stream.read_u8().await?;
     let length = stream.read_u16_le().await?;
     let mut body = vec![0; usize::from(length)];

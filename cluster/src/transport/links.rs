@@ -12,15 +12,13 @@ use std::{
 
 use bytes::BytesMut;
 use tabularaft_schema::NodeName;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    sync::watch,
-};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::{
     PeerIdentity,
     clock::{self, Instant},
 };
+use crate::watch;
 
 /// How many bytes a link takes in while it holds them back; the rest stays with the sender, as it would with TCP.
 const HELD_BYTES_MAX: usize = 1 << 20;
@@ -178,7 +176,7 @@ impl Gate {
         into: &mut BytesMut,
     ) -> io::Result<usize> {
         loop {
-            self.changes.mark_unchanged();
+            drop(self.changes.borrow_and_update());
             let open = !self.blocked();
             if let Some(held) = self.release(open) {
                 return match held {
@@ -192,6 +190,7 @@ impl Gate {
             let due = self.held.front().map_or_else(clock::now, |(due, _)| *due);
             // All arms are cancel-safe: `read_buf` either appends to `arriving` or does nothing.
             tokio::select! {
+                biased;
                 result = source.read_buf(&mut self.arriving), if !self.ended && self.held_bytes < HELD_BYTES_MAX => {
                     self.hold(result);
                 }

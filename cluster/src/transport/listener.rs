@@ -3,16 +3,18 @@
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
 use tracing::{Instrument, debug, debug_span, info_span, warn};
+
+use crate::watch;
 
 use super::{
     Admission, Closed, HandshakeError, Service, TransportConfig, TransportError, clock,
     handshake::{self, Arrival},
     served,
-    socket::{self, TcpListener, TcpStream},
+    socket::{self, Acceptor, Stream},
     task::OwnedTask,
 };
 
@@ -61,7 +63,7 @@ impl Listener {
         admission: Arc<dyn Admission>,
         service: Arc<dyn Service>,
     ) -> Result<Self, TransportError> {
-        let socket = socket::listen(addr, config.secret.is_none()).await?;
+        let socket = socket::listen(addr, &config).await?;
         let addr =
             socket.local_addr().map_err(|error| TransportError::Bind { listen: addr.to_owned(), error })?;
         let places = Arc::new(Semaphore::new(config.max_connections));
@@ -113,7 +115,7 @@ impl fmt::Debug for Listener {
 }
 
 /// Owns all connections of the listener; returns when it was told to stop and all of them have ended.
-async fn accept_all(socket: TcpListener, shared: Arc<Shared>, orders: watch::Receiver<Orders>) {
+async fn accept_all(socket: Acceptor, shared: Arc<Shared>, orders: watch::Receiver<Orders>) {
     let mut stop = orders.clone();
     let handshakes = Arc::new(Semaphore::new(shared.config.max_handshakes));
     let mut connections = JoinSet::new();
@@ -121,6 +123,14 @@ async fn accept_all(socket: TcpListener, shared: Arc<Shared>, orders: watch::Rec
     loop {
         // All arms are cancel-safe: an accept, a permit and a finished task are lost by none of them.
         tokio::select! {
+            // Dialers in plenty hide neither the order to stop nor the end of a connection.
+            biased;
+            () = ordered_to_stop(&mut stop) => break,
+            Some(ended) = connections.join_next() => {
+                if let Err(error) = ended {
+                    warn!(%error, "a connection ended by a panic");
+                }
+            }
             accepted = accept_one(&socket, &handshakes) => match accepted {
                 Ok((stream, remote, in_handshake)) => {
                     pause = ACCEPT_PAUSE;
@@ -134,12 +144,6 @@ async fn accept_all(socket: TcpListener, shared: Arc<Shared>, orders: watch::Rec
                     pause = (pause * 2).min(ACCEPT_PAUSE_MAX);
                 }
             },
-            Some(ended) = connections.join_next() => {
-                if let Err(error) = ended {
-                    warn!(%error, "a connection ended by a panic");
-                }
-            }
-            () = ordered_to_stop(&mut stop) => break,
         }
     }
     drop(socket);
@@ -147,9 +151,9 @@ async fn accept_all(socket: TcpListener, shared: Arc<Shared>, orders: watch::Rec
 }
 
 async fn accept_one(
-    socket: &TcpListener,
+    socket: &Acceptor,
     handshakes: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+) -> std::io::Result<(Stream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = Arc::clone(handshakes).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, remote) = socket.accept().await?;
     Ok((stream, remote, permit))
@@ -157,7 +161,7 @@ async fn accept_one(
 
 /// The life of one accepted socket.
 async fn live(
-    stream: TcpStream,
+    stream: Stream,
     remote: SocketAddr,
     shared: Arc<Shared>,
     in_handshake: OwnedSemaphorePermit,
@@ -167,6 +171,7 @@ async fn live(
     let mut until = orders.clone();
     // Both arms may be dropped anywhere: nobody has been promised anything yet.
     let arrival = tokio::select! {
+        biased;
         result = shake_hands(stream, &shared) => result,
         () = ordered_to_end(&mut until, generation) => return,
     };
@@ -183,9 +188,8 @@ async fn live(
     }
 }
 
-async fn shake_hands(stream: TcpStream, shared: &Shared) -> Result<Arrival, HandshakeError> {
+async fn shake_hands(stream: Stream, shared: &Shared) -> Result<Arrival, HandshakeError> {
     let config = &shared.config;
-    socket::tune(&stream).map_err(|error| HandshakeError::Broken(error.into()))?;
     let handshake = handshake::accept(stream, config, shared.admission.as_ref(), &shared.places);
     let timed_out = HandshakeError::TimedOut { after: config.handshake_timeout };
     clock::within(config.handshake_timeout, handshake).await.unwrap_or(Err(timed_out))

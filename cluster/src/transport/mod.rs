@@ -21,6 +21,7 @@ mod frame;
 mod handshake;
 mod hello;
 mod listener;
+mod network;
 mod noise;
 mod outbox;
 mod pool;
@@ -49,6 +50,8 @@ pub use error::{CallError, Closed, ConnectError, HandshakeError, NotSentWhy, Tra
 pub use hello::{Accepted, Hello, Lane, Peer, PeerIdentity, Role};
 pub use links::Links;
 pub use listener::Listener;
+#[doc(hidden)]
+pub use network::{Accept, ByteStream, Network};
 pub use pool::{Greeting, Pool};
 pub use preamble::PROTOCOL_VERSION;
 pub use refusal::{CallRefusal, Refusal};

@@ -5,9 +5,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::{Closed, TransportConfig, frame::Frame};
+use crate::watch;
 
 /// The bounded queue between those who send on a connection and the task that writes it, and the place where the end
 /// of the connection is recorded once for all who take part in it.

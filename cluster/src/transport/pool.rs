@@ -1,14 +1,16 @@
 //! Connections to all peers, each made once and shared.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::sync::watch;
 use tracing::debug_span;
+
+use crate::door;
+use crate::watch;
 
 use super::{
     ConnectError, Connection, Hello, Lane, TransportConfig,
@@ -38,7 +40,7 @@ type Outcome = Result<Connection, ConnectError>;
 
 #[derive(Default)]
 struct Slots {
-    by_key: HashMap<Key, Slot>,
+    by_key: BTreeMap<Key, Slot>,
     /// The number of the last attempt, so that the outcome of one that was called off is not taken for another's.
     last_attempt: u64,
 }
@@ -193,7 +195,7 @@ impl Shared {
     fn pause(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(16);
         let longest = (self.config.backoff_initial * 2u32.pow(doublings)).min(self.config.backoff_max);
-        longest.mul_f64(rand::random_range(0.5..=1.0))
+        longest.mul_f64(0.5 + door::random_fraction() / 2.0)
     }
 
     /// Notes how an attempt ended, unless it was called off.

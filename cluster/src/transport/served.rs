@@ -11,7 +11,7 @@ use super::{
     links::Gate,
     outbox::Outbox,
     reader::FrameReader,
-    socket::OwnedReadHalf,
+    socket::ReadHalf,
     task::OwnedTask,
     writer::Side,
 };
@@ -38,6 +38,7 @@ pub(crate) async fn serve(
     });
     // The connection is over when any arm is ready, so it does not matter where the others are dropped.
     let why = tokio::select! {
+        biased;
         why = take_requests(&mut reader, session.as_mut(), &outbox, config) => outbox.close(why),
         why = outbox.closed() => why,
         () = ordered_to_end => {
@@ -53,7 +54,7 @@ pub(crate) async fn serve(
 
 /// Hands requests to the session in the order in which they come, as long as not too many are unanswered.
 async fn take_requests(
-    reader: &mut FrameReader<OwnedReadHalf>,
+    reader: &mut FrameReader<ReadHalf>,
     session: &mut dyn Session,
     outbox: &Arc<Outbox>,
     config: &TransportConfig,

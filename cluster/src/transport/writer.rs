@@ -48,6 +48,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         };
         // Both arms may be dropped at any point: the connection is over then, whatever was half written.
         let why = tokio::select! {
+            biased;
             result = self.pump(&outbox, side) => result.map_or_else(Closed::from, |()| Closed::Here),
             why = outbox.closed() => why,
             () = overdue => Closed::Here,

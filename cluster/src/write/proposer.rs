@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use tabularaft_store::{Incarnation, LogIndex, OpResult};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::request::Request;
 use super::sequencer::Work;
@@ -20,6 +20,7 @@ use crate::door;
 use crate::error::WriteError;
 use crate::peers::Peers;
 use crate::raft::Leadership;
+use crate::watch;
 use crate::wire::{Answer, Call, GROUP, RequestOutcome, WriteAnswer, WriteBatch};
 
 /// Requests that may wait in the proposer, sent or not. The exactly-once window of an incarnation is larger.
@@ -159,16 +160,18 @@ impl Task {
             let held = self.hold_until.filter(|_| !self.queue.is_empty());
             tokio::select! {
                 // All arms are cancel-safe: stream next, channel receive, a watch change and a timer.
-                Some(returned) = self.travelling.next(), if !self.travelling.is_empty() => self.settle(returned),
-                received = self.incoming.recv_many(&mut gathered, room.min(BATCH_REQUESTS_MAX)), if room > 0 => {
-                    if received == 0 { return; }
-                    self.take(&mut gathered);
-                }
+                // What comes seldom is looked at first, so that callers in plenty hide nothing.
+                biased;
                 changed = self.parts.leadership.changed() => {
                     if changed.is_err() { return; }
                     self.hold_until = None;
                 }
+                Some(returned) = self.travelling.next(), if !self.travelling.is_empty() => self.settle(returned),
                 () = hold(held) => self.hold_until = None,
+                received = self.incoming.recv_many(&mut gathered, room.min(BATCH_REQUESTS_MAX)), if room > 0 => {
+                    if received == 0 { return; }
+                    self.take(&mut gathered);
+                }
             }
         }
     }
@@ -210,6 +213,7 @@ impl Task {
                 async move {
                     // An answer of a leader that hangs, or is cut off, may never come: once another leads, it decides.
                     let answer = tokio::select! {
+                        biased;
                         answer = journey => answer,
                         () = moved(watched, leadership) => WriteAnswer::Retry { leader: None },
                     };

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use tabularaft_schema::{Schema, Table};
 use tabularaft_store::{Batch, Decided, Effect, LogIndex, OpResult, RequestId, Seen, Store, View};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::decide::Decider;
 use super::overlay::Overlay;
 use super::recent::Recent;
 use super::request::Request;
 use crate::raft::{Leadership, Proposal, ProposalOutcome, RaftHandle};
+use crate::watch;
 use crate::wire::{RequestOutcome, WriteAnswer, WriteBatch};
 
 /// A batch of requests and where its answer goes.
@@ -94,6 +95,7 @@ impl Sequencer {
             }
             tokio::select! {
                 // Both arms are cancel-safe: a watch change and a channel receive lose nothing when dropped.
+                biased;
                 changed = self.leadership.changed() => if changed.is_err() { return },
                 work = self.work.recv() => match work {
                     Some(work) => { let _ = work.reply.send(WriteAnswer::Retry { leader: leadership.leader() }); }
