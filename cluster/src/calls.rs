@@ -107,6 +107,7 @@ async fn answer(node: &Arc<NodeInner>, call: Call) -> Answer {
             Answer::Done
         }
         Call::Checkpoint => checkpoint(engine).await,
+        Call::Indexes { table } => Answer::Indexes(crate::indexes::reports(&engine, table)),
         Call::Removed { at } => {
             node.become_removed_later(at);
             Answer::Done

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tabularaft_schema::{Difference, KeyError, NodeName, RecordError, SchemaError, TableName};
 use tabularaft_store::{DataDirError, IdentityError, LogIndex, StoreError};
 
+use crate::indexes::IndexReadError;
 use crate::transaction::{TooLarge, TransactionError};
 use crate::transport::{ConnectError, Refusal, SecretError, TransportError};
 use crate::write::Rejection;
@@ -131,6 +132,9 @@ pub enum ReadError {
     /// The copy is being loaded.
     #[error("the copy of table {0} is still being loaded; wait_for_tables waits for it")]
     Loading(TableName),
+    /// The table has no such secondary index, it is being built, or this program lacks its function.
+    #[error(transparent)]
+    Index(#[from] IndexReadError),
     /// Only a leader with a majority can say what is newest.
     #[error("no leader with a majority answered; a local read is still possible")]
     NoLeader,
@@ -173,6 +177,20 @@ pub enum ReadError {
     Refused(Rejection),
 }
 
+impl ReadError {
+    /// Whether the same read may succeed a little later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            ReadError::Loading(_) | ReadError::NoLeader | ReadError::Behind { .. } | ReadError::Stopped => {
+                true
+            }
+            ReadError::Index(error) => error.is_retryable(),
+            _ => false,
+        }
+    }
+}
+
 /// Why a change of the schema did not happen (or, for `Write(Unknown)`, may not have).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -183,6 +201,16 @@ pub enum TableError {
     /// The change could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// The index could not be built, and is dropped again.
+    #[error("secondary index {index} of table {table} is not added: {why}")]
+    Index {
+        /// The table.
+        table: TableName,
+        /// The index.
+        index: String,
+        /// Why not.
+        why: String,
+    },
     /// The copy could not be made or compared.
     #[error("{0}")]
     Copy(String),

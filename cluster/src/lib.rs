@@ -47,6 +47,7 @@ mod engine;
 mod events;
 mod held_views;
 mod home;
+mod indexes;
 mod inner;
 mod join;
 mod lifecycle;
@@ -85,11 +86,12 @@ pub use error::{
     Error, JoinError, LeaveError, Mismatch, NotReady, ReadError, StartError, TableError, WriteError,
 };
 pub use events::{AnyRecord, Change, ChangeKind, MemberEvent, SubscribeError, Subscription};
+pub use indexes::{IndexInfo, IndexProgress, IndexReadError, IndexScan};
 pub use join::LocalData;
 pub use lifecycle::{Lifecycle, PrepareHook, Reason, RebootHook};
 pub use node::{Joined, Node};
 pub use records::Records;
-pub use table::{Cursor, InvalidCursor, Page, Sum, Table, Versioned};
+pub use table::{Cursor, Index, InvalidCursor, Page, Sum, Table, Versioned};
 #[doc(hidden)]
 pub use testing::Remains;
 pub use transaction::{
@@ -97,4 +99,4 @@ pub use transaction::{
     TxTable,
 };
 pub use transport::{Secret, SecretError};
-pub use write::{Delta, Rejection, TableLimit};
+pub use write::{Delta, DuplicateValue, Rejection, TableLimit};

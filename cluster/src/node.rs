@@ -16,7 +16,7 @@ use crate::join::{self, LocalData};
 use crate::lifecycle::{Lifecycle, Reason};
 use crate::readiness;
 use crate::table::Table;
-use crate::write::{Op, Rejection, Request};
+use crate::write::{Op, Request};
 
 /// A running node. Cloning gives another handle on the same node; the node runs until [`Node::shutdown`].
 ///
@@ -230,7 +230,9 @@ impl NodeInner {
         loop {
             let engine = self.engine().ok_or(WriteError::Stopped)?;
             match engine.write(request.clone(), deadline).await {
-                Err(WriteError::Rejected(Rejection::TableLoading { .. })) if door::now() < deadline => {
+                Err(WriteError::Rejected(rejection))
+                    if rejection.is_retryable() && door::now() < deadline =>
+                {
                     door::sleep(door::ms(20)).await;
                 }
                 outcome => return outcome,

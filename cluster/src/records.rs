@@ -100,7 +100,7 @@ impl<R: Record> Records<R> {
     ///
     /// [`ReadError::Cursor`] if the cursor is of another table.
     pub fn after(mut self, cursor: &Cursor) -> Result<Self, ReadError> {
-        if cursor.table != self.table {
+        if cursor.table != self.table || cursor.index.is_some() {
             return Err(ReadError::Cursor);
         }
         self.any_order = false;
@@ -136,7 +136,8 @@ impl<R: Record> Records<R> {
         for stored in copy.in_key_order(self.range(), self.reversed, Some(limit.saturating_add(1))) {
             let stored = stored.map_err(|error| ReadError::Store(error.to_string()))?;
             if page.records.len() == limit {
-                page.next = last.map(|key| Cursor { table: self.table, reversed: self.reversed, key });
+                page.next =
+                    last.map(|key| Cursor { table: self.table, reversed: self.reversed, index: None, key });
                 break;
             }
             last = Some(stored.key().to_vec());

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use tabularaft_schema::{CopyMode, NodeId, NodeName, TableId, TableName};
 use tabularaft_store::{Incarnation, LogIndex, OpResult, Position, TableDigest};
 
+use crate::indexes::IndexReport;
 use crate::join::{CheckReply, CheckRequest};
 use crate::write::{Rejection, Request};
 
@@ -42,6 +43,8 @@ pub(crate) enum Call {
     Removed { at: LogIndex },
     /// As `Digests`, but of what the records say, whichever writes have led to them.
     ContentDigests { token: u64 },
+    /// How far this node is with the secondary indexes of a table.
+    Indexes { table: TableId },
 }
 
 /// The answer to a [`Call`].
@@ -66,6 +69,8 @@ pub(crate) enum Answer {
     },
     /// It did not happen, and why.
     Failed(String),
+    /// Of [`Call::Indexes`]; nothing while the table is being loaded, or is not held.
+    Indexes(Vec<IndexReport>),
 }
 
 /// Requests of one incarnation, in order.

@@ -18,6 +18,14 @@ pub struct Difference {
     pub theirs: String,
 }
 
+impl Difference {
+    /// Whether it is about a secondary index, so that records of both definitions are the same.
+    #[must_use]
+    pub fn is_of_index(&self) -> bool {
+        self.field.starts_with("index ")
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is {} here and {} there", self.field, self.ours, self.theirs)
@@ -57,7 +65,7 @@ impl TableDef {
     #[must_use]
     pub fn record_differences(&self, other: &Self) -> Vec<Difference> {
         let mut all = self.differences(other);
-        all.retain(|difference| !is_changeable(&difference.field) && !difference.field.starts_with("index "));
+        all.retain(|difference| !is_changeable(&difference.field) && !difference.is_of_index());
         all
     }
 
@@ -67,8 +75,7 @@ impl TableDef {
     #[must_use]
     pub fn missing_in(&self, existing: &Self) -> Vec<Difference> {
         let mut all = self.differences(existing);
-        let was_added =
-            |difference: &Difference| difference.field.starts_with("index ") && difference.ours == "none";
+        let was_added = |difference: &Difference| difference.is_of_index() && difference.ours == "none";
         all.retain(|difference| !is_changeable(&difference.field) && !was_added(difference));
         all
     }

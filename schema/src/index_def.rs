@@ -18,7 +18,7 @@ pub struct IndexDef {
     pub name: String,
     /// What the index is over.
     pub on: IndexOn,
-    /// Whether at most one record may have any one indexed value.
+    /// Whether at most one record may have any one indexed value. Any number may lack an optional one.
     pub unique: bool,
 }
 

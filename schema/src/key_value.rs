@@ -26,6 +26,25 @@ impl FieldType {
         Ok(Key::from_bytes(key))
     }
 
+    /// The value as one of this type, if it is a whole number written as one of another numeric type; else itself.
+    ///
+    /// ```
+    /// # use tabularaft_schema::{FieldType, Value};
+    /// assert_eq!(FieldType::U64.fitted(Value::from(7)), Value::U64(7));
+    /// assert_eq!(FieldType::optional(FieldType::F64).fitted(Value::from(7)), Value::F64(7.0));
+    /// ```
+    #[must_use]
+    pub fn fitted(&self, value: Value) -> Value {
+        match (self, value) {
+            (Self::Optional(inner), value) => inner.fitted(value),
+            (Self::U64, Value::I64(number)) => u64::try_from(number).map_or(Value::I64(number), Value::U64),
+            (Self::I64, Value::U64(number)) => i64::try_from(number).map_or(Value::U64(number), Value::I64),
+            (Self::F64, Value::I64(number)) => Value::F64(number as f64),
+            (Self::F64, Value::U64(number)) => Value::F64(number as f64),
+            (_, value) => value,
+        }
+    }
+
     /// What the key encodings of all strings that start with `prefix` start with; `None` if this is no type of text.
     /// An optional text counts as text.
     #[must_use]

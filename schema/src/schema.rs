@@ -126,7 +126,9 @@ impl Schema {
     fn create(&self, def: &TableDef) -> Result<Option<Self>, SchemaError> {
         def.validate()?;
         if let Some(existing) = self.table(&def.name) {
-            let differences = def.differences(&existing.def);
+            let mut differences = def.differences(&existing.def);
+            // Indexes may be added while the table is in use, and the program that declares it need not know.
+            differences.retain(|difference| !(difference.is_of_index() && difference.ours == "none"));
             if differences.is_empty() {
                 return Ok(None);
             }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::field::FieldType;
+use crate::name::NodeName;
 
 /// The value of one field, for programs that have no Rust type for a table: the operator's command, filters, dumps.
 ///
@@ -135,6 +136,30 @@ impl_from!(
     bool => Bool, u16 => U64, u32 => U64, u64 => U64, i16 => I64, i32 => I64, i64 => I64, f64 => F64,
     &str => String, String => String, Vec<u8> => Bytes, Vec<Value> => List, BTreeMap<String, Value> => Map,
 );
+
+impl From<&String> for Value {
+    fn from(text: &String) -> Self {
+        Self::String(text.clone())
+    }
+}
+
+impl From<&NodeName> for Value {
+    fn from(name: &NodeName) -> Self {
+        Self::String(name.to_string())
+    }
+}
+
+impl From<NodeName> for Value {
+    fn from(name: NodeName) -> Self {
+        Self::from(&name)
+    }
+}
+
+impl From<&[u8]> for Value {
+    fn from(bytes: &[u8]) -> Self {
+        Self::Bytes(bytes.to_vec())
+    }
+}
 
 impl<T: Into<Value>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Self {

@@ -1,7 +1,7 @@
 //! The storage keys of bags: the encoded key, and the record's bytes after it.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use tabularaft_schema::TableDef;
+use tabularaft_schema::{TableDef, TableKind};
 
 /// The storage key of a bag's record: what an effect carries, with an empty value.
 pub fn bag_storage_key(key: &[u8], record: &[u8]) -> Bytes {
@@ -14,6 +14,11 @@ pub fn bag_storage_key(key: &[u8], record: &[u8]) -> Bytes {
 /// The encoded key at the beginning of a bag's storage key.
 pub fn key_of_storage_key<'k>(def: &TableDef, storage_key: &'k [u8]) -> &'k [u8] {
     split(def, storage_key).0
+}
+
+/// The record in a bag's storage key; `None` if the table is no bag, whose records stand under their storage keys.
+pub fn record_of_storage_key<'k>(def: &TableDef, storage_key: &'k [u8]) -> Option<&'k [u8]> {
+    (def.kind == TableKind::Bag).then(|| split(def, storage_key).1)
 }
 
 /// Key and record of a bag's storage key. What is no key of the table is all key, so that nothing is made up.

@@ -66,7 +66,7 @@ pub use backup::{
     BackedUp, BackupDecoder, BackupError, BackupFile, BackupHeader, BackupItem, BackupPart, BackupReader,
     BackupRecord, BackupSource, BackupSummary, BackupTable, BackupWriter, RESTORING_PREFIX, TableSummary,
 };
-pub use bag::{bag_storage_key, key_of_storage_key};
+pub use bag::{bag_storage_key, key_of_storage_key, record_of_storage_key};
 pub use batch::{Batch, BatchError, batch_needs_sync};
 pub use content_digest::ContentDigest;
 pub use copy::{ChunkError, CopyChunk, LoadedTable, Progress, TableBuilder};

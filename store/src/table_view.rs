@@ -3,12 +3,12 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use tabularaft_schema::{CopyMode, Key, TableDef, TableId, TableKind};
+use tabularaft_schema::{CopyMode, IndexValues, Key, TableDef, TableId, TableKind};
 
 use crate::copy::CopyChunk;
 use crate::disc_records::DiscRecords;
 use crate::error::StoreError;
-use crate::indexes::{IndexState, IndexView};
+use crate::indexes::{self, IndexState, IndexView};
 use crate::key_order;
 use crate::memory::MemoryTable;
 use crate::row::{Row, RowRef};
@@ -131,6 +131,23 @@ impl TableView {
                 records_total,
             }),
             IndexState::Unavailable { why } => Err(StoreError::IndexUnavailable { why }),
+        }
+    }
+
+    /// Gathers the encoded values under which a record with this storage key and value would stand in one of the
+    /// table's indexes.
+    pub fn index_values(
+        &self,
+        index: &IndexView,
+        storage_key: &[u8],
+        value: &[u8],
+        values: &mut IndexValues,
+    ) {
+        match index.keys() {
+            Some(keys) => {
+                indexes::values_of(&self.def, keys, storage_key, RowRef::new(0, None, value), values)
+            }
+            None => values.clear(),
         }
     }
 

@@ -214,6 +214,7 @@ impl Engine {
         self.spawn(loader::run(Arc::downgrade(self)));
         self.spawn(duties::announce(Arc::downgrade(self)));
         self.spawn(duties::lead(Arc::downgrade(self)));
+        self.spawn(crate::indexes::lead(Arc::downgrade(self)));
         Ok(())
     }
 

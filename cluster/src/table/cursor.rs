@@ -11,6 +11,7 @@ use tabularaft_schema::TableId;
 /// Persistent, since callers keep cursors: add, never change or reuse.
 const FORMAT_VERSION: u8 = 1;
 const FLAG_REVERSED: u8 = 1;
+const FLAG_INDEX: u8 = 2;
 const CHECKSUM_BYTES: usize = 4;
 
 /// The place behind a page of records, see [`Table::page`](super::Table::page).
@@ -28,7 +29,9 @@ pub struct Cursor {
     pub(crate) table: TableId,
     /// Whether the walk goes from the last key to the first.
     pub(crate) reversed: bool,
-    /// The storage key of the last record that was given.
+    /// The secondary index that is walked through; without one the table itself.
+    pub(crate) index: Option<String>,
+    /// The storage key of the last record that was given, or its entry in the index.
     pub(crate) key: Vec<u8>,
 }
 
@@ -39,10 +42,17 @@ pub struct Cursor {
 pub struct InvalidCursor;
 
 impl Cursor {
-    /// The format version, flags, the table's id, the storage key, and a checksum of all that.
+    /// The format version, flags, the table's id, length and name of the index if there is one, the key, and a checksum
+    /// of all that.
     fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![FORMAT_VERSION, if self.reversed { FLAG_REVERSED } else { 0 }];
+        let reversed = if self.reversed { FLAG_REVERSED } else { 0 };
+        let indexed = if self.index.is_some() { FLAG_INDEX } else { 0 };
+        let mut bytes = vec![FORMAT_VERSION, reversed | indexed];
         bytes.extend_from_slice(&self.table.0.to_be_bytes());
+        if let Some(index) = &self.index {
+            bytes.push(u8::try_from(index.len()).unwrap_or(u8::MAX));
+            bytes.extend_from_slice(index.as_bytes());
+        }
         bytes.extend_from_slice(&self.key);
         let checksum = crc32c::crc32c(&bytes);
         bytes.extend_from_slice(&checksum.to_be_bytes());
@@ -55,13 +65,22 @@ impl Cursor {
             return None;
         }
         let (&[version, flags], content) = content.split_first_chunk::<2>()?;
-        let (table, key) = content.split_first_chunk::<8>()?;
-        if version != FORMAT_VERSION || flags > FLAG_REVERSED {
+        let (table, content) = content.split_first_chunk::<8>()?;
+        if version != FORMAT_VERSION || flags > FLAG_REVERSED | FLAG_INDEX {
             return None;
         }
+        let (index, key) = match flags & FLAG_INDEX {
+            0 => (None, content),
+            _ => {
+                let (length, content) = content.split_first()?;
+                let (name, key) = content.split_at_checked(usize::from(*length))?;
+                (Some(String::from_utf8(name.to_vec()).ok()?), key)
+            }
+        };
         Some(Self {
             table: TableId(u64::from_be_bytes(*table)),
             reversed: flags & FLAG_REVERSED != 0,
+            index,
             key: key.to_vec(),
         })
     }
@@ -106,7 +125,7 @@ mod tests {
     use super::*;
 
     fn cursor(reversed: bool) -> Cursor {
-        Cursor { table: TableId(7), reversed, key: b"room\0\x01".to_vec() }
+        Cursor { table: TableId(7), reversed, index: None, key: b"room\0\x01".to_vec() }
     }
 
     #[test]
@@ -117,7 +136,8 @@ mod tests {
 
     #[test]
     fn a_cursor_survives_as_text_and_in_json() {
-        for cursor in [cursor(false), cursor(true)] {
+        let indexed = Cursor { index: Some("by_name".into()), ..cursor(true) };
+        for cursor in [cursor(false), cursor(true), indexed] {
             assert_eq!(cursor.to_string().parse(), Ok(cursor.clone()));
             let json = serde_json::to_string(&cursor).unwrap();
             assert_eq!(serde_json::from_str::<Cursor>(&json).unwrap(), cursor);

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod cursor;
+mod index;
 mod known;
 mod read;
 mod walk;
@@ -19,6 +20,7 @@ use crate::inner::NodeInner;
 
 pub(crate) use bounds::key_bounds;
 pub use cursor::{Cursor, InvalidCursor};
+pub use index::Index;
 pub(crate) use read::decoded;
 pub use walk::Page;
 pub use write::Sum;

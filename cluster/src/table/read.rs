@@ -138,7 +138,7 @@ impl<R: Record> Table<R> {
         Ok(Records::new(view, &copy, low, high))
     }
 
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         read: impl FnOnce(&TableView) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {

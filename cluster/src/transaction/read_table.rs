@@ -9,6 +9,7 @@ use tabularaft_schema::{KeyFor, Record, TableKind};
 use super::reading::Reading;
 use super::scan::Scan;
 use crate::error::ReadError;
+use crate::indexes::IndexScan;
 
 /// The records of one table, as a transaction or a view sees them: all at one moment, in a transaction with its own
 /// writes.
@@ -72,6 +73,37 @@ impl<'t, R: Record> ReadTable<'t, R> {
     /// Begins a scan of the table.
     pub fn scan(&self) -> Scan<'t, R> {
         Scan::new(self.reading)
+    }
+
+    /// Begins a scan through a secondary index. A transaction is checked for what the scan looked at: for the records,
+    /// and for others that come to have one of its values.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// # use serde::{Deserialize, Serialize};
+    /// # use tabularaft::{Node, Record};
+    /// # #[derive(Record, Serialize, Deserialize, Debug, PartialEq)]
+    /// # #[record(table = "seat", copy = "ram", crate = "tabularaft::schema")]
+    /// # struct Seat { #[key] number: u64, #[index] guest: Option<String> }
+    /// # let node = Node::builder("n1@localhost").diskless().listen("127.0.0.1:0").start().await?;
+    /// # node.create_table::<Seat>().await?;
+    /// # node.table::<Seat>()?.insert(&Seat { number: 7, guest: None }).await?;
+    /// // Two guests never get one seat, and nobody waits for a guest of another name.
+    /// let seat = node.transaction(|tx| {
+    ///     let seats = tx.table::<Seat>()?;
+    ///     if let Some(seat) = seats.index("guest").value("ann").first()? {
+    ///         return Ok(Some(seat.number));
+    ///     }
+    ///     let Some(seat) = seats.index("guest").value(None::<String>).first()? else { return Ok(None) };
+    ///     seats.insert(&Seat { guest: Some("ann".into()), ..seat })?;
+    ///     Ok(Some(seat.number))
+    /// }).await?;
+    /// # let seat: Option<u64> = seat;
+    /// assert_eq!(seat, Some(7));
+    /// # node.shutdown().await; Ok::<(), tabularaft::Error>(()) }).unwrap();
+    /// ```
+    pub fn index(&self, index: &str) -> IndexScan<'t, R> {
+        IndexScan::in_reading(self.reading, index)
     }
 
     /// The records whose keys lie in the range, in key order.

@@ -13,12 +13,12 @@ use super::reads::{Range, Reads};
 use super::state::TxState;
 use super::writes::{Own, Writes};
 use crate::error::ReadError;
-use crate::write::Op;
+use crate::write::{Op, Space};
 
 /// One table as a closure sees it.
 #[derive(Clone, Copy)]
-pub(super) struct Reading<'t> {
-    pub(super) copy: &'t TableView,
+pub(crate) struct Reading<'t> {
+    pub(crate) copy: &'t TableView,
     /// There in a transaction, which notes what it reads and sees what it wrote.
     pub(super) state: Option<&'t RefCell<TxState>>,
 }
@@ -32,9 +32,14 @@ pub(super) struct Span {
 }
 
 /// What the visitor of a scan says after each record.
-pub(super) type Next = Result<ControlFlow<()>, ReadError>;
+pub(crate) type Next = Result<ControlFlow<()>, ReadError>;
 
-impl Reading<'_> {
+impl<'t> Reading<'t> {
+    /// A reading outside of transactions.
+    pub(crate) fn of(copy: &'t TableView) -> Self {
+        Self { copy, state: None }
+    }
+
     /// The record under the key of a table that is no bag.
     pub(super) fn record<T>(
         &self,
@@ -58,7 +63,7 @@ impl Reading<'_> {
     }
 
     /// The record as the view has it; the transaction notes that it was read.
-    fn base<T>(
+    pub(super) fn base<T>(
         &self,
         reads: &mut Reads,
         key: &Bytes,
@@ -121,7 +126,7 @@ impl Reading<'_> {
             (Some(reached), false) => (span.low.clone(), reached),
             (Some(reached), true) => (reached, span.high.clone()),
         };
-        state.borrow_mut().reads.range(Range { table: self.copy.id(), low, high });
+        state.borrow_mut().reads.range(Range { table: self.copy.id(), space: Space::Primary, low, high });
     }
 
     fn merge(&self, span: &Span) -> Visits<'_> {
@@ -256,7 +261,10 @@ fn excludes_all(span: &Span) -> bool {
 }
 
 /// The record after operations whose outcome depends on what it was before.
-fn changed<'o>(before: Option<Bytes>, ops: impl Iterator<Item = &'o Op>) -> Result<Option<Bytes>, ReadError> {
+pub(super) fn changed<'o>(
+    before: Option<Bytes>,
+    ops: impl Iterator<Item = &'o Op>,
+) -> Result<Option<Bytes>, ReadError> {
     let mut record = before;
     for op in ops {
         record = match op {

@@ -17,10 +17,11 @@ pub(super) struct Reads {
     bytes: usize,
 }
 
-/// A range of storage keys, of the view that the transaction reads.
+/// A range of storage keys or of entries of an index, of the view that the transaction reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Range {
     pub(super) table: TableId,
+    pub(super) space: Space,
     pub(super) low: Bound<Bytes>,
     pub(super) high: Bound<Bytes>,
 }
@@ -50,7 +51,7 @@ impl Reads {
     pub(super) fn into_guards(self, at: u64) -> Vec<Guard> {
         let records = self.records.into_iter();
         let records = records.map(|((table, key), version)| Guard::Unchanged { table, key, version });
-        let range = |Range { table, low, high }| Guard::Range { table, space: Space::Primary, low, high, at };
+        let range = |Range { table, space, low, high }| Guard::Range { table, space, low, high, at };
         records.chain(self.ranges.into_iter().map(range)).collect()
     }
 }

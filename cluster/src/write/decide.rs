@@ -6,7 +6,7 @@ use tabularaft_store::{
     Effect, Incarnation, LogIndex, MemberChange, OpResult, TableView, View, bag_storage_key,
 };
 
-use super::guard::Guard;
+use super::guard::{Guard, Space};
 use super::limits::check_writable;
 use super::overlay::{Overlay, PendingRow};
 use super::recent::Recent;
@@ -46,10 +46,16 @@ impl Decider<'_> {
         for op in &request.ops {
             results.push(self.operate(&mut staged, op)?);
         }
+        let claims = self.check_unique(&staged)?;
+        let moved = self.moved(&staged)?;
         *self.next_version = staged.next_version;
         self.take_growth(&staged);
         staged.effects.iter().for_each(|effect| self.recent.note(effect));
+        self.note_moved(moved, staged.next_version.saturating_sub(1));
         effects.append(&mut staged.effects);
+        for (claimed, key) in claims {
+            self.overlay.claims.add(self.entry, claimed, key);
+        }
         for ((table, key), row) in staged.into_rows() {
             self.overlay.set(self.entry, table, key, row);
         }
@@ -59,7 +65,7 @@ impl Decider<'_> {
         Ok(results)
     }
 
-    fn check(&self, guard: &Guard) -> Result<(), Rejection> {
+    fn check(&mut self, guard: &Guard) -> Result<(), Rejection> {
         if guard.is_read() && !self.checks_reads {
             return Ok(());
         }
@@ -79,10 +85,22 @@ impl Decider<'_> {
                 }
             }
             Guard::Range { table, space, low, high, at } => {
+                let is_known = match space {
+                    Space::Primary => true,
+                    Space::Index(index) => {
+                        self.recent.followed.reaches_back(*table, index, *at, *self.next_version)
+                    }
+                };
                 let copy = self.table(*table)?;
+                if !is_known {
+                    return Err(self.conflict(copy, None, 0));
+                }
                 match self.recent.change_after(*at, *table, space, low, high) {
                     None => Ok(()),
-                    Some(change) => Err(self.conflict(copy, change.key.as_ref(), change.version)),
+                    Some(change) => {
+                        let key = change.key.map(|place| storage_key_at(copy, space, place));
+                        Err(self.conflict(copy, key.as_ref(), change.version))
+                    }
                 }
             }
         }
@@ -248,6 +266,7 @@ impl Decider<'_> {
     }
 
     fn schema(&self, staged: &mut Staged, change: &SchemaChange) -> Result<OpResult, Rejection> {
+        self.check_index_change(change)?;
         match self.view.schema().apply(change) {
             Ok(None) => Ok(OpResult::Found(false)),
             Ok(Some(_)) => {
@@ -301,7 +320,7 @@ impl Decider<'_> {
         }
     }
 
-    fn settled(&self, copy: &TableView, key: &Bytes) -> Result<Option<PendingRow>, Rejection> {
+    pub(super) fn settled(&self, copy: &TableView, key: &Bytes) -> Result<Option<PendingRow>, Rejection> {
         if let Some(pending) = self.overlay.get(copy.id(), key) {
             return Ok(pending.row.clone());
         }
@@ -339,6 +358,15 @@ impl Decider<'_> {
         }
         Err(Rejection::RecordTooLarge { table: name(copy), bytes, limit })
     }
+}
+
+/// The storage key of a place that has changed: in an index it follows the value.
+fn storage_key_at(copy: &TableView, space: &Space, place: Bytes) -> Bytes {
+    let Space::Index(name) = space else { return place };
+    let value_type = copy.index(name).ok().and_then(|index| index.value_type());
+    let value_bytes =
+        value_type.and_then(|value_type| value_type.split_key(&place)).map(|(value, _)| value.len());
+    place.slice(value_bytes.unwrap_or(0)..)
 }
 
 pub(super) fn name(copy: &TableView) -> String {

@@ -6,6 +6,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use tabularaft_schema::TableId;
 
+use super::claims::Claims;
 use super::limits::{Count, Counts, Growth};
 
 type Place = (TableId, Bytes);
@@ -29,6 +30,8 @@ pub(crate) struct Overlay {
     rows: BTreeMap<Place, Pending>,
     /// Invariant: holds exactly the places of `rows`, once per entry that changed them.
     entries: VecDeque<(u64, Vec<Place>)>,
+    /// What these changes claim of unique indexes.
+    pub(super) claims: Claims,
     /// What tables with a limit hold, entries in flight included.
     counts: Counts,
 }
@@ -77,6 +80,7 @@ impl Overlay {
 
     /// Forgets what entries up to `entry` did: the view holds it now.
     pub(crate) fn retire(&mut self, entry: u64) {
+        self.claims.retire(entry);
         while self.entries.front().is_some_and(|(first, _)| *first <= entry) {
             let Some((retired, places)) = self.entries.pop_front() else { return };
             for place in places {

@@ -13,6 +13,7 @@ use tabularaft_schema::TableId;
 use tabularaft_store::Effect;
 
 use super::guard::Space;
+use super::moved::Followed;
 
 /// How many changes are remembered, and how many bytes of keys: at 100,000 changes in a second, over half a second.
 const CHANGES_MAX: usize = 64 * 1024;
@@ -35,6 +36,8 @@ pub(crate) struct Recent {
     cleared: BTreeMap<TableId, u64>,
     key_bytes: usize,
     changes_max: usize,
+    /// The indexes whose changes are remembered too.
+    pub(super) followed: Followed,
 }
 
 /// A change that a reader has not seen.
@@ -60,6 +63,7 @@ impl Recent {
             cleared: BTreeMap::new(),
             key_bytes: 0,
             changes_max,
+            followed: Followed::default(),
         }
     }
 

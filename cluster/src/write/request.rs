@@ -252,6 +252,40 @@ pub enum Rejection {
         /// How much the table holds now, writes that were decided before this one included.
         now: u64,
     },
+    /// Another record has a value that only one may have.
+    #[error(
+        "table {table}: the value {value} of the unique index {index} is taken by the record with key {key}"
+    )]
+    UniqueViolation {
+        /// The table's name.
+        table: String,
+        /// The index.
+        index: String,
+        /// The value, as JSON.
+        value: String,
+        /// The key of the record that has it, as JSON.
+        key: String,
+    },
+    /// The leader has not built the index yet.
+    #[error("secondary index {index} of table {table} is still being built on the leader")]
+    IndexBuilding {
+        /// The table's name.
+        table: String,
+        /// The index.
+        index: String,
+    },
+    /// An index cannot become unique, because of the records that there are.
+    #[error("table {table}: index {index} cannot be unique, {values} values have more than one record: {}", listed(.first, *.values))]
+    Duplicates {
+        /// The table's name.
+        table: String,
+        /// The index.
+        index: String,
+        /// How many values occur more than once.
+        values: u64,
+        /// The first of them.
+        first: Vec<DuplicateValue>,
+    },
 }
 
 /// What a table may hold only so much of. Wire format: add, never change or reuse a variant.
@@ -282,9 +316,28 @@ impl std::fmt::Display for TableLimit {
     }
 }
 
+/// A value that more than one record has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DuplicateValue {
+    /// The value, as JSON.
+    pub value: String,
+    /// The keys of the first records that have it, as JSON.
+    pub keys: Vec<String>,
+}
+
+fn listed(first: &[DuplicateValue], values: u64) -> String {
+    let one =
+        |duplicate: &DuplicateValue| format!("{} (keys {})", duplicate.value, duplicate.keys.join(", "));
+    let mut text = first.iter().map(one).collect::<Vec<_>>().join("; ");
+    if values > first.len() as u64 {
+        text.push_str("; …");
+    }
+    text
+}
+
 impl Rejection {
     /// Whether the same request may succeed a little later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Rejection::TableLoading { .. })
+        matches!(self, Rejection::TableLoading { .. } | Rejection::IndexBuilding { .. })
     }
 }

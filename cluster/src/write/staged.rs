@@ -32,6 +32,11 @@ impl Staged {
         self.rows.into_iter()
     }
 
+    /// The records that the request changes, as it leaves them.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&Place, &Option<PendingRow>)> {
+        self.rows.iter()
+    }
+
     pub(super) fn row(&self, table: TableId, key: &Bytes) -> Option<&Option<PendingRow>> {
         if self.rows.is_empty() {
             return None;

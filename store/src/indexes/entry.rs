@@ -1,7 +1,7 @@
 //! Entries of an index, in order.
 
 use std::iter::Rev;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
 use tabularaft_schema::{FieldType, Key};
 
@@ -15,6 +15,12 @@ pub struct IndexEntry<'a> {
 }
 
 impl<'a> IndexEntry<'a> {
+    /// An entry of an encoded value, which ends after `value_bytes` bytes, and a storage key.
+    #[must_use]
+    pub fn new(bytes: &'a [u8], value_bytes: usize) -> Self {
+        Self { bytes, value_bytes }
+    }
+
     /// The encoded value.
     #[must_use]
     pub fn value(&self) -> &'a [u8] {
@@ -86,6 +92,12 @@ impl IndexBounds {
     pub fn after(self, entry: &[u8], reverse: bool) -> Self {
         let place = Bound::Excluded(entry.to_vec());
         if reverse { Self { high: place, ..self } } else { Self { low: place, ..self } }
+    }
+
+    /// Whether an entry lies between the bounds.
+    #[must_use]
+    pub fn contain(&self, entry: &[u8]) -> bool {
+        RangeBounds::<[u8]>::contains(&self.as_bytes(), entry)
     }
 
     pub(crate) fn as_bytes(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {

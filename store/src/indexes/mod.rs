@@ -13,6 +13,7 @@ mod table_indexes;
 mod view;
 
 pub(crate) use build::start_wanted;
+pub(crate) use entries::values_of;
 pub use entry::{IndexBounds, IndexEntries, IndexEntry};
 pub(crate) use table_indexes::TableIndexes;
 pub use view::{Duplicates, IndexState, IndexView};

@@ -123,6 +123,12 @@ impl IndexView {
         self.keys().map(IndexKeys::value_type)
     }
 
+    /// Whether this encoded value stands for a missing one, of which there may be any number even in a unique index.
+    #[must_use]
+    pub fn is_missing(&self, value: &[u8]) -> bool {
+        matches!((self.value_type(), value), (Some(FieldType::Optional(_)), [0]))
+    }
+
     /// The entries within the bounds, in the order of their values or in reverse. An index that is not ready has none:
     /// [`TableView::index`](crate::TableView::index) gives only ready ones.
     #[must_use]
@@ -142,7 +148,8 @@ impl IndexView {
         let mut before: Option<super::IndexEntry<'_>> = None;
         let mut again = false;
         for entry in self.entries(&IndexBounds::ALL, false) {
-            let same = before.filter(|before| before.value() == entry.value());
+            let same =
+                before.filter(|before| before.value() == entry.value() && !self.is_missing(entry.value()));
             if let Some(first) = same {
                 if !again {
                     found.count += 1;
