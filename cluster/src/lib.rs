@@ -33,6 +33,9 @@ struct Readme;
 
 pub mod admin;
 pub mod error;
+// Of the documentation alone: the chapters lie outside of the package.
+#[cfg(any(doc, doctest))]
+pub mod guide;
 pub mod transport;
 
 mod alter;
