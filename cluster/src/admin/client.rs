@@ -72,6 +72,10 @@ impl AdminClient {
         Ok(Self { address: address.into(), config, timeout, connection: Mutex::new(connection) })
     }
 
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// The address of the node, as given.
     pub fn address(&self) -> &str {
         &self.address

@@ -5,6 +5,7 @@ mod answers;
 mod backups;
 mod client;
 mod client_tables;
+mod client_watch;
 mod copies;
 mod document;
 mod error;
@@ -17,6 +18,8 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod watch;
+mod watched;
 
 pub use client::{AdminClient, Written};
 pub use document::{

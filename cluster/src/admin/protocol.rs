@@ -16,6 +16,10 @@ use tabularaft_store::ContentDigest;
 
 use super::document::{ClusterStatus, TableInfo, TableSummary, VerifyReport};
 use super::error::AdminError;
+pub use super::watched::{
+    WATCH_WAIT_MAX_MS, WatchPage, WatchPlace, WatchRecords, WatchRequest, WatchScope, WatchedChange,
+    WatchedKind, WatchedMember,
+};
 
 /// Version of the bytes made here; the first byte of every request and reply.
 ///
@@ -198,6 +202,8 @@ pub enum AdminRequest {
     /// As [`AdminRequest::Verify`], but the digests are of what the records say, whichever writes have led to them,
     /// so that they can be compared with those of a backup or of another cluster.
     VerifyContent,
+    /// What has changed after a place, waited for if there is nothing yet. Answered with [`AdminReply::Watched`].
+    Watch(WatchRequest),
 }
 
 /// What a node answers.
@@ -254,6 +260,8 @@ pub enum AdminReply {
     Done,
     /// To [`AdminRequest::ContentDigest`].
     ContentDigest(ContentDigest),
+    /// To [`AdminRequest::Watch`].
+    Watched(WatchPage),
 }
 
 /// A table gets another name.
@@ -435,6 +443,7 @@ impl AdminRequest {
                 | Self::TableInfo { .. }
                 | Self::Get { .. }
                 | Self::Scan(_)
+                | Self::Watch(_)
                 | Self::Progress { .. }
                 | Self::BackupBegin { .. }
                 | Self::BackupRead { .. }

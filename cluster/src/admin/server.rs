@@ -11,7 +11,7 @@ use super::operations::Operations;
 use super::protocol::{AdminReply, AdminRequest, OnLocalData, Outcome};
 use super::records::HeldScan;
 use super::verify::DigestOf;
-use super::{AdminError, alterations, copies, records, status, verify};
+use super::{AdminError, alterations, copies, records, status, verify, watch};
 use crate::door;
 use crate::held_views::HeldViews;
 use crate::inner::NodeInner;
@@ -116,6 +116,7 @@ pub(crate) async fn answer(node: &Arc<NodeInner>, request: AdminRequest) -> Answ
         AdminRequest::Get { table, key, read } => records::get(node, &table, &key, read).await,
         AdminRequest::Delete { table, key } => records::delete(node, &table, key).await,
         AdminRequest::Scan(scan) => records::scan(node, scan).await,
+        AdminRequest::Watch(request) => watch::watch(node, request).await,
         AdminRequest::Verify => {
             let inner = Arc::clone(node);
             let id = node.admin.operations.start("comparing copies", |_| async move {

@@ -120,6 +120,11 @@ impl Feed {
         Ok(None)
     }
 
+    /// Whether the table that was followed is gone.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     fn give(&mut self) -> Option<Given> {
         loop {
             let entry = self.read.front()?;

@@ -22,4 +22,7 @@ mod table_events;
 
 pub use change::{AnyRecord, Change, ChangeKind, MemberEvent};
 pub use error::SubscribeError;
+pub(crate) use feed::{Feed, Given};
+pub(crate) use selector::Selector;
 pub use subscription::Subscription;
+pub(crate) use table_events::check_followed;

@@ -28,7 +28,7 @@ impl<R: Record> Table<R> {
     /// use tabularaft::{ChangeKind, Node, Record};
     ///
     /// #[derive(Record, Serialize, Deserialize, Debug, PartialEq)]
-    /// #[record(table = "route", kind = "set", copy = "ram", crate = "tabularaft::schema")]
+    /// #[record(table = "followed_route", kind = "set", copy = "ram", crate = "tabularaft::schema")]
     /// struct Route { #[key] topic: String, node: String }
     ///
     /// # let node = Node::builder("n1@localhost").diskless().listen("127.0.0.1:0").start().await?;

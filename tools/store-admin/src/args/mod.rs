@@ -8,6 +8,7 @@ mod node;
 mod records;
 mod secret;
 mod table;
+mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub(crate) use node::{NodeCommand, RunArgs};
 pub(crate) use records::{DeleteArgs, DumpArgs, GetArgs, LoadArgs, PutArgs, ScanArgs, WhereArg};
 pub(crate) use secret::SecretCommand;
 pub(crate) use table::{CreateArgs, OrNone, SetArgs, TableCommand};
+pub(crate) use watch::WatchArgs;
 
 /// The operator's command of the Tabularaft table store.
 ///
@@ -96,6 +98,9 @@ pub(crate) enum Command {
     Load(LoadArgs),
     /// Writes all records of a table to a file, in key order, one JSON object per line
     Dump(DumpArgs),
+    /// Prints the changes of a table, or of the members, as they come: one JSON object per line, with the record
+    /// before and after, and the log index
+    Watch(WatchArgs),
     /// Compares the copies of every table on all nodes at one log index
     Verify(VerifyArgs),
     /// Writes tables, as they are at one log index, to a file, while everybody reads and writes
@@ -173,6 +178,10 @@ mod tests {
             "load t f.ndjson --progress",
             "dump t",
             "dump t out.ndjson",
+            "watch t",
+            "watch t --from 17 --key k",
+            "watch t --prefix p",
+            "watch --members --from 3",
             "verify --json --node h:1 --secret-file s --timeout 2.5",
             "verify --content",
             "backup f",
@@ -216,6 +225,11 @@ mod tests {
             "restore f --into a=1b",
             "restore f --replace --merge",
             "import t",
+            "watch",
+            "watch t --members",
+            "watch t --key k --prefix p",
+            "watch --members --key k",
+            "watch t --from first",
             "verify --timeout 0",
             "verify --timeout soon",
         ] {

@@ -13,6 +13,7 @@ mod scan;
 mod secret;
 mod table;
 mod verify;
+mod watch;
 
 use tabularaft::admin::protocol::Progress;
 
@@ -43,6 +44,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Restore(args) => restore::run(&global, &args).await,
         Command::Import(args) => restore::import(&global, &args).await,
         Command::Verify(args) => verify::run(&global, &args).await,
+        Command::Watch(args) => watch::run(&global, &args).await,
     }
 }
 

@@ -86,20 +86,20 @@ fn log_to_stderr() {
         .init();
 }
 
-/// The signals that stop a node.
-struct Signals {
+/// The signals that stop a node, and a watch.
+pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn new() -> Outcome<Self> {
+    pub(super) fn new() -> Outcome<Self> {
         let of = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())? })
     }
 
     /// Waits for the next one. Cancel-safe: a signal that is not taken here is taken by the next call.
-    async fn next(&mut self) -> &'static str {
+    pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
