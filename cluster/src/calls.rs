@@ -12,7 +12,7 @@ use crate::join;
 use crate::peers;
 use crate::transport::{Peer, Reply, Role, Session};
 use crate::wire::{Answer, Call, DescribedTable, Description, GROUP, Presence, WriteAnswer, WriteBatch};
-use crate::write::Work;
+use crate::write::{BatchWork, Work, lock_here};
 
 /// Write batches of one peer that may wait for the sequencer; a peer sends a handful at once.
 const BATCHES_WAITING_MAX: usize = 64;
@@ -78,7 +78,7 @@ async fn forward(node: Weak<NodeInner>, mut waiting: mpsc::Receiver<(WriteBatch,
     while let Some((batch, reply)) = waiting.recv().await {
         let Some(engine) = node.upgrade().and_then(|node| node.engine()) else { continue };
         let (answered, answer) = oneshot::channel();
-        if engine.work.send(Work { batch, reply: answered }).await.is_err() {
+        if engine.work.send(Work::Batch(BatchWork { batch, reply: answered })).await.is_err() {
             continue;
         }
         tokio::spawn(async move {
@@ -112,9 +112,15 @@ async fn answer(node: &Arc<NodeInner>, call: Call) -> Answer {
             node.become_removed_later(at);
             Answer::Done
         }
-        Call::Write { group, .. } | Call::ReadIndex { group } => {
-            Answer::Failed(format!("no raft group {group} here"))
+        Call::Lock { group: GROUP, places } => Answer::Lock(lock_here(&engine.work, places).await),
+        Call::Unlock { group: GROUP, lock } => {
+            let _ = engine.work.send(Work::Unlock(lock)).await;
+            Answer::Done
         }
+        Call::Write { group, .. }
+        | Call::ReadIndex { group }
+        | Call::Lock { group, .. }
+        | Call::Unlock { group, .. } => Answer::Failed(format!("no raft group {group} here")),
         Call::Admin(_) => Answer::Failed("an administrative request came twice wrapped".to_owned()),
     }
 }

@@ -7,7 +7,7 @@ use tabularaft_store::{Incarnation, LogIndex, OpResult, Position, TableDigest};
 
 use crate::indexes::IndexReport;
 use crate::join::{CheckReply, CheckRequest};
-use crate::write::{Rejection, Request};
+use crate::write::{LockAnswer, LockId, Place, Rejection, Request};
 
 /// Every message names its Raft group, so that more groups can come later.
 pub(crate) const GROUP: u32 = 0;
@@ -45,6 +45,10 @@ pub(crate) enum Call {
     ContentDigests { token: u64 },
     /// How far this node is with the secondary indexes of a table.
     Indexes { table: TableId },
+    /// Asks the leader for a turn at these records.
+    Lock { group: u32, places: Vec<Place> },
+    /// Gives it back.
+    Unlock { group: u32, lock: LockId },
 }
 
 /// The answer to a [`Call`].
@@ -71,6 +75,7 @@ pub(crate) enum Answer {
     Failed(String),
     /// Of [`Call::Indexes`]; nothing while the table is being loaded, or is not held.
     Indexes(Vec<IndexReport>),
+    Lock(LockAnswer),
 }
 
 /// Requests of one incarnation, in order.

@@ -139,7 +139,7 @@ pub(super) async fn swap(node: &Arc<NodeInner>, swaps: &[TableSwap]) -> Answer {
     for swap in swaps {
         ops.extend(swap_ops(&engine, swap)?);
     }
-    let request = Request::transaction(Vec::new(), ops);
+    let request = Request::transaction(Vec::new(), ops, None);
     let committed = node.write(request, door::now() + node.config.write_timeout()).await?;
     Ok(AdminReply::Written { records: swaps.len() as u64, log_index: committed.index.0 })
 }

@@ -35,7 +35,7 @@ pub(super) async fn put_many(node: &Arc<NodeInner>, table: &TableRef, records: V
     let found = same_table(&engine, table)?;
     let ops =
         records.into_iter().map(|record| put(&found.def, table, record)).collect::<Result<Vec<_>, _>>()?;
-    let request = Request { guards: Vec::new(), ops, silent: false };
+    let request = Request { guards: Vec::new(), ops, silent: false, releases: None };
     let committed = node.write(request, door::now() + node.config.write_timeout()).await?;
     Ok(written(&committed))
 }

@@ -26,9 +26,11 @@ use crate::held_views::HeldViews;
 use crate::peers::Peers;
 use crate::raft::{Leadership, Offering, RaftHandle, RaftParts, Remembered};
 use crate::read_index::ReadIndex;
+use crate::turns::Turns;
 use crate::watch;
 use crate::write::{
-    Committed, Proposer, ProposerParts, Request, Sequencer, SequencerLimits, Work, is_local, write_local,
+    Committed, LockClient, Proposer, ProposerParts, Request, Sequencer, SequencerLimits, Submitted, Work,
+    is_local, write_local,
 };
 
 /// Batches that may wait for the sequencer.
@@ -72,6 +74,7 @@ pub(crate) struct Engine {
     pub(crate) sources: Arc<HeldViews>,
     pub(crate) loading: Loading,
     pub(crate) proposer: Proposer,
+    pub(crate) turns: Arc<Turns>,
     pub(crate) work: mpsc::Sender<Work>,
     pub(crate) leadership: watch::Receiver<Leadership>,
     pub(crate) applied: watch::Receiver<u64>,
@@ -110,8 +113,14 @@ impl Engine {
             sequencer: work.clone(),
             applied: applied.clone(),
         });
+        let (turns, taking_turns) = Turns::new(LockClient {
+            peers: Arc::clone(&peers),
+            leadership: leadership.clone(),
+            sequencer: work.clone(),
+        });
         let mut tasks = JoinSet::new();
         tasks.spawn(proposing);
+        tasks.spawn(taking_turns);
         Arc::new(Self {
             life,
             config,
@@ -121,6 +130,7 @@ impl Engine {
             sources: Arc::new(HeldViews::new(COPIES_MAX)),
             loading: Loading::default(),
             proposer,
+            turns,
             work,
             leadership,
             applied,
@@ -270,6 +280,14 @@ impl Engine {
             return written.await.unwrap_or(Err(WriteError::Stopped));
         }
         self.proposer.write(request, deadline).await
+    }
+
+    /// As [`Engine::write`], for a request to replicated tables whose place in the order matters to its caller.
+    pub(crate) async fn submit(&self, request: Request, deadline: Instant) -> Result<Submitted, WriteError> {
+        if let Some(cause) = self.store.poisoned() {
+            return Err(WriteError::Store(cause.to_string()));
+        }
+        self.proposer.submit(request, deadline).await
     }
 
     /// Stops in the order in which nothing is lost: first Raft takes and applies no more, then the tasks that wait for

@@ -1,5 +1,6 @@
 //! What a conflict was about, and when it is worth trying again.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
@@ -9,7 +10,7 @@ use tabularaft_store::{TableView, View, key_of_storage_key};
 use crate::door;
 use crate::engine::Engine;
 use crate::transaction::TransactionError;
-use crate::write::Rejection;
+use crate::write::{Place, Rejection};
 
 /// How long a change that was in flight is waited for. It may never come: another leader may have been elected.
 const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -21,6 +22,7 @@ const PAUSE_MS_MAX: u64 = 64;
 pub(super) struct Conflict {
     table: String,
     key: Option<Vec<u8>>,
+    by_key: bool,
     version: u64,
 }
 
@@ -28,9 +30,30 @@ impl Conflict {
     /// The conflict, if that is what the request was rejected for.
     pub(super) fn of(rejection: Rejection) -> Result<Self, Rejection> {
         match rejection {
-            Rejection::Conflict { table, key, version } => Ok(Self { table, key, version }),
+            Rejection::Conflict { table, key, by_key, version } => Ok(Self { table, key, by_key, version }),
+            // A table that was replaced by another one under its name meanwhile: the closure finds that one.
+            Rejection::NoSuchTable(id) => {
+                Ok(Self { table: format!("with id {id}"), key: None, by_key: false, version: 0 })
+            }
             other => Err(other),
         }
+    }
+
+    /// No turn at the record came before the deadline.
+    pub(super) fn at(place: &Place, view: &View) -> Self {
+        let table = view.table(place.0).map_or_else(String::new, |copy| copy.def().name.to_string());
+        Self { table, key: Some(place.1.to_vec()), by_key: true, version: 0 }
+    }
+
+    /// The record, if having a turn at it helps.
+    pub(super) fn place(&self, view: &View) -> Option<Place> {
+        let key = self.key.clone().filter(|_| self.by_key)?;
+        let copy = self.copy(view).filter(|copy| copy.def().kind != TableKind::Bag)?;
+        Some((copy.id(), key.into()))
+    }
+
+    fn copy<'v>(&self, view: &'v View) -> Option<&'v Arc<TableView>> {
+        view.tables().find(|copy| copy.def().name.as_str() == self.table)
     }
 
     /// Waits until this node shows the change, so that the next attempt does not read the same again; then a moment by
@@ -49,9 +72,7 @@ impl Conflict {
 
     /// What the caller is told in the end.
     pub(super) fn error(&self, view: &View, attempts: u32) -> TransactionError {
-        let named = |copy: &&std::sync::Arc<TableView>| copy.def().name.as_str() == self.table;
-        let copy = view.tables().find(named);
-        let key = self.key.as_deref().zip(copy).map(|(key, copy)| key_as_text(copy, key));
+        let key = self.key.as_deref().zip(self.copy(view)).map(|(key, copy)| key_as_text(copy, key));
         let (table, key) = (self.table.clone(), key.unwrap_or_else(|| "*".to_owned()));
         TransactionError::Conflict { table, key, attempts }
     }

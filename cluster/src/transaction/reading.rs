@@ -9,11 +9,11 @@ use bytes::Bytes;
 use tabularaft_store::{StoredRecord, TableRange, TableView};
 
 use super::error::store_error;
-use super::reads::{Range, Reads};
+use super::reads::Range;
 use super::state::TxState;
-use super::writes::{Own, Writes};
+use super::writes::Own;
 use crate::error::ReadError;
-use crate::write::{Op, Space};
+use crate::write::Space;
 
 /// One table as a closure sees it.
 #[derive(Clone, Copy)]
@@ -49,29 +49,34 @@ impl<'t> Reading<'t> {
         let Some(state) = self.state else {
             return self.copy.get_with(key, |row| read(row.value())).map_err(store_error);
         };
-        let TxState { reads, writes, .. } = &mut *state.borrow_mut();
-        match writes.shadow(self.copy.id()).and_then(|shadow| shadow.own(key)) {
-            Some(Own::Record(record)) => Ok(Some(read(record))),
+        let state = &mut *state.borrow_mut();
+        match state.writes.shadow(self.copy.id()).and_then(|shadow| shadow.own(key)).cloned() {
+            Some(Own::Record(record)) => Ok(Some(read(&record))),
             Some(Own::Gone) => Ok(None),
-            Some(Own::Changed(ops)) => {
-                let before = self.base(reads, key, Bytes::copy_from_slice)?;
-                let ops = ops.iter().filter_map(|number| writes.op(*number));
-                Ok(changed(before, ops)?.map(|record| read(&record)))
+            Some(own) => {
+                let before = self.base(state, key, Bytes::copy_from_slice)?;
+                Ok(state.writes.after(&own, before)?.map(|record| read(&record)))
             }
-            None => self.base(reads, key, read),
+            None => self.base(state, key, read),
         }
     }
 
-    /// The record as the view has it; the transaction notes that it was read.
+    /// The record as the view has it, or, if it is the transaction's turn to change it, as those before leave it; the
+    /// transaction notes that it was read.
     pub(super) fn base<T>(
         &self,
-        reads: &mut Reads,
+        state: &mut TxState,
         key: &Bytes,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>, ReadError> {
+        let table = self.copy.id();
+        if let Some(record) = state.turn.get(&(table, key.clone())) {
+            state.reads.content(table, key, record.clone());
+            return Ok(record.as_deref().map(read));
+        }
         let found = self.copy.get_with(key, |row| (read(row.value()), row.version())).map_err(store_error)?;
         let (record, version) = found.map_or((None, 0), |(record, version)| (Some(record), version));
-        reads.record(self.copy.id(), key, version);
+        state.reads.record(table, key, version);
         Ok(record)
     }
 
@@ -135,6 +140,7 @@ impl<'t> Reading<'t> {
             copy: self.copy,
             stored: self.stored(span).peekable(),
             own: own.into_iter().peekable(),
+            state: self.state,
             wiped,
             reverse: span.reverse,
         }
@@ -146,44 +152,16 @@ impl<'t> Reading<'t> {
     }
 
     /// What the transaction has done within the span so far, in the span's order.
-    fn own(&self, span: &Span) -> (Vec<(Bytes, OwnRecord)>, BTreeSet<Bytes>) {
+    fn own(&self, span: &Span) -> (Vec<(Bytes, Own)>, BTreeSet<Bytes>) {
         let Some(state) = self.state else { return Default::default() };
         let state = state.borrow();
         let Some(shadow) = state.writes.shadow(self.copy.id()) else { return Default::default() };
         let own = shadow.between(&span.low, &span.high);
-        let mut own: Vec<_> =
-            own.map(|(key, own)| (key.clone(), OwnRecord::of(own, &state.writes))).collect();
+        let mut own: Vec<_> = own.map(|(key, own)| (key.clone(), own.clone())).collect();
         if span.reverse {
             own.reverse();
         }
         (own, shadow.wiped().clone())
-    }
-}
-
-/// A record as the transaction leaves it, with the operations that it comes of.
-enum OwnRecord {
-    Record(Bytes),
-    Gone,
-    Changed(Vec<Op>),
-}
-
-impl OwnRecord {
-    fn of(own: &Own, writes: &Writes) -> Self {
-        match own {
-            Own::Record(record) => Self::Record(record.clone()),
-            Own::Gone => Self::Gone,
-            Own::Changed(ops) => {
-                Self::Changed(ops.iter().filter_map(|number| writes.op(*number)).cloned().collect())
-            }
-        }
-    }
-
-    fn after(self, before: Option<Bytes>) -> Result<Option<Bytes>, ReadError> {
-        match self {
-            Self::Record(record) => Ok(Some(record)),
-            Self::Gone => Ok(None),
-            Self::Changed(ops) => changed(before, ops.iter()),
-        }
     }
 }
 
@@ -206,7 +184,8 @@ impl Found<'_> {
 struct Visits<'v> {
     copy: &'v TableView,
     stored: Peekable<TableRange<'v>>,
-    own: Peekable<std::vec::IntoIter<(Bytes, OwnRecord)>>,
+    own: Peekable<std::vec::IntoIter<(Bytes, Own)>>,
+    state: Option<&'v RefCell<TxState>>,
     wiped: BTreeSet<Bytes>,
     reverse: bool,
 }
@@ -232,7 +211,8 @@ impl<'v> Visits<'v> {
             }
             let Some((key, own)) = self.own.next() else { continue };
             let before = stored.map(|stored| Bytes::copy_from_slice(self.copy.record_bytes(&stored)));
-            if let Some(record) = own.after(before)? {
+            let Some(state) = self.state else { continue };
+            if let Some(record) = state.borrow().writes.after(&own, before)? {
                 return Ok(Some(Found::Own(key, record)));
             }
         }
@@ -258,19 +238,4 @@ fn excludes_all(span: &Span) -> bool {
         }
         std::cmp::Ordering::Greater => true,
     }
-}
-
-/// The record after operations whose outcome depends on what it was before.
-pub(super) fn changed<'o>(
-    before: Option<Bytes>,
-    ops: impl Iterator<Item = &'o Op>,
-) -> Result<Option<Bytes>, ReadError> {
-    let mut record = before;
-    for op in ops {
-        record = match op {
-            Op::DeleteObject { value, .. } if record.as_ref() == Some(value) => None,
-            _ => record,
-        };
-    }
-    Ok(record)
 }

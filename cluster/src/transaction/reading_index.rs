@@ -8,7 +8,7 @@ use tabularaft_schema::IndexValues;
 use tabularaft_store::{IndexBounds, IndexEntry, IndexView, TableView, record_of_storage_key};
 
 use super::error::store_error;
-use super::reading::{Next, Reading, changed};
+use super::reading::{Next, Reading};
 use super::reads::Range;
 use super::writes::Own;
 use crate::error::ReadError;
@@ -169,19 +169,17 @@ impl<'t> Reading<'t> {
     /// The records that the transaction has written and not deleted.
     fn own_records(&self) -> Result<Vec<(Bytes, Bytes)>, ReadError> {
         let Some(state) = self.state else { return Ok(Vec::new()) };
-        let super::state::TxState { reads, writes, .. } = &mut *state.borrow_mut();
-        let Some(shadow) = writes.shadow(self.copy.id()) else { return Ok(Vec::new()) };
+        let state = &mut *state.borrow_mut();
+        let Some(shadow) = state.writes.shadow(self.copy.id()) else { return Ok(Vec::new()) };
+        let all = shadow.between(&Bound::Unbounded, &Bound::Unbounded);
+        let all: Vec<_> = all.map(|(key, own)| (key.clone(), own.clone())).collect();
         let mut records = Vec::new();
-        for (key, own) in shadow.between(&Bound::Unbounded, &Bound::Unbounded) {
-            let record = match own {
-                Own::Record(record) => Some(record.clone()),
-                Own::Gone => None,
-                Own::Changed(ops) => {
-                    let before = self.base(reads, key, Bytes::copy_from_slice)?;
-                    changed(before, ops.iter().filter_map(|number| writes.op(*number)))?
-                }
+        for (key, own) in all {
+            let before = match own {
+                Own::Changed(_) => self.base(state, &key, Bytes::copy_from_slice)?,
+                _ => None,
             };
-            records.extend(record.map(|record| (key.clone(), record)));
+            records.extend(state.writes.after(&own, before)?.map(|record| (key, record)));
         }
         Ok(records)
     }

@@ -13,6 +13,8 @@ use crate::write::{Guard, Space};
 pub(super) struct Reads {
     /// Versions by storage key; zero: there was no record.
     records: BTreeMap<(TableId, Bytes), u64>,
+    /// Contents by storage key, of records that were read as they were decided, but perhaps not committed.
+    contents: BTreeMap<(TableId, Bytes), Option<Bytes>>,
     ranges: Vec<Range>,
     bytes: usize,
 }
@@ -32,6 +34,12 @@ impl Reads {
         self.bytes += if before.is_none() { key.len() + 16 } else { 0 };
     }
 
+    pub(super) fn content(&mut self, table: TableId, key: &Bytes, record: Option<Bytes>) {
+        let bytes = key.len() + record.as_ref().map_or(0, Bytes::len) + 16;
+        let before = self.contents.insert((table, key.clone()), record);
+        self.bytes += if before.is_none() { bytes } else { 0 };
+    }
+
     pub(super) fn range(&mut self, range: Range) {
         if self.ranges.last() != Some(&range) {
             self.bytes += bound_bytes(&range.low) + bound_bytes(&range.high) + 24;
@@ -40,7 +48,7 @@ impl Reads {
     }
 
     pub(super) fn count(&self) -> usize {
-        self.records.len() + self.ranges.len()
+        self.records.len() + self.contents.len() + self.ranges.len()
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -51,8 +59,10 @@ impl Reads {
     pub(super) fn into_guards(self, at: u64) -> Vec<Guard> {
         let records = self.records.into_iter();
         let records = records.map(|((table, key), version)| Guard::Unchanged { table, key, version });
+        let contents = self.contents.into_iter();
+        let contents = contents.map(|((table, key), record)| Guard::Content { table, key, record });
         let range = |Range { table, space, low, high }| Guard::Range { table, space, low, high, at };
-        records.chain(self.ranges.into_iter().map(range)).collect()
+        records.chain(contents).chain(self.ranges.into_iter().map(range)).collect()
     }
 }
 

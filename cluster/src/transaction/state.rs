@@ -1,17 +1,25 @@
 //! What a transaction gathers while its closure runs.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
 use crate::config::NodeConfig;
 use crate::error::ReadError;
 use crate::transaction::error::TooLarge;
 use crate::transaction::reads::Reads;
 use crate::transaction::writes::Writes;
-use crate::write::{Guard, Op};
+use crate::write::Place;
 
 /// What was read and written so far, and how much of it there may be.
 #[derive(Debug)]
 pub(super) struct TxState {
     pub(super) reads: Reads,
     pub(super) writes: Writes,
+    /// The records that it is this transaction's turn to change, as those before it leave them.
+    pub(super) turn: BTreeMap<Place, Option<Bytes>>,
+    /// The records that were read for update without having a turn.
+    pub(super) wanted: BTreeSet<Place>,
     limits: Limits,
 }
 
@@ -32,8 +40,16 @@ impl Limits {
 }
 
 impl TxState {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { reads: Reads::default(), writes: Writes::default(), limits }
+    pub(super) fn new(limits: Limits, turn: BTreeMap<Place, Option<Bytes>>) -> Self {
+        let (reads, writes) = (Reads::default(), Writes::default());
+        Self { reads, writes, turn, wanted: BTreeSet::new(), limits }
+    }
+
+    /// The record is about to be changed, so it should be this transaction's turn.
+    pub(super) fn want(&mut self, place: Place) {
+        if !self.turn.contains_key(&place) {
+            self.wanted.insert(place);
+        }
     }
 
     pub(super) fn check_size(&self) -> Result<(), TooLarge> {
@@ -62,8 +78,15 @@ impl TxState {
         self.check_size().map_err(ReadError::TooLarge)
     }
 
-    /// Guards of reads in a view whose last version is `at`, and the operations.
-    pub(super) fn into_request(self, at: u64) -> (Vec<Guard>, Vec<Op>) {
-        (self.reads.into_guards(at), self.writes.into_ops())
+    /// What the transaction leaves of the records that it was its turn to change, as far as it changes them.
+    pub(super) fn left(&self) -> Result<BTreeMap<Place, Option<Bytes>>, ReadError> {
+        let mut left = BTreeMap::new();
+        for (place, before) in &self.turn {
+            let own = self.writes.shadow(place.0).and_then(|shadow| shadow.own(&place.1));
+            if let Some(own) = own {
+                left.insert(place.clone(), self.writes.after(own, before.clone())?);
+            }
+        }
+        Ok(left)
     }
 }

@@ -1,8 +1,10 @@
 //! What a transaction's closure is given.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tabularaft_schema::{Record, TableId};
 use tabularaft_store::{LogIndex, TableView, View};
 
@@ -12,7 +14,7 @@ use super::state::{Limits, TxState};
 use super::write_table::TxTable;
 use crate::inner::NodeInner;
 use crate::table::Table;
-use crate::write::{Guard, Op, Rejection};
+use crate::write::{Place, Rejection};
 
 /// One attempt of a transaction: reads come from one view, writes are gathered. See
 /// [`Node::transaction`](crate::Node::transaction).
@@ -23,9 +25,9 @@ pub struct Tx {
 }
 
 impl Tx {
-    pub(super) fn new(node: Arc<NodeInner>, view: Arc<View>) -> Self {
+    pub(super) fn new(node: Arc<NodeInner>, view: Arc<View>, turn: BTreeMap<Place, Option<Bytes>>) -> Self {
         let limits = Limits::of(&node.config);
-        Self { node, view, state: RefCell::new(TxState::new(limits)) }
+        Self { node, view, state: RefCell::new(TxState::new(limits, turn)) }
     }
 
     /// The table of a record type.
@@ -123,8 +125,8 @@ impl Tx {
         outcome
     }
 
-    /// What the request of this attempt consists of.
-    pub(super) fn into_request(self) -> (Vec<Guard>, Vec<Op>) {
-        self.state.into_inner().into_request(self.view.last_version())
+    /// What the closure has gathered, and the last version of the view that it read.
+    pub(super) fn into_parts(self) -> (TxState, u64) {
+        (self.state.into_inner(), self.view.last_version())
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tabularaft_schema::{TableId, TableKind};
 use tabularaft_store::bag_storage_key;
 
+use crate::error::ReadError;
 use crate::write::Op;
 
 /// The operations in order, and by table what they leave of the records.
@@ -53,12 +54,21 @@ impl Writes {
         self.bytes
     }
 
-    pub(super) fn op(&self, number: usize) -> Option<&Op> {
+    fn op(&self, number: usize) -> Option<&Op> {
         self.ops.get(number).map(|(op, _)| op)
     }
 
     pub(super) fn shadow(&self, table: TableId) -> Option<&Shadow> {
         self.shadows.get(&table)
+    }
+
+    /// What is left of a record that was `before` in the view.
+    pub(super) fn after(&self, own: &Own, before: Option<Bytes>) -> Result<Option<Bytes>, ReadError> {
+        match own {
+            Own::Record(record) => Ok(Some(record.clone())),
+            Own::Gone => Ok(None),
+            Own::Changed(ops) => changed(before, ops.iter().filter_map(|number| self.op(*number))),
+        }
     }
 
     /// Takes back everything after the first `count` operations.
@@ -132,6 +142,18 @@ impl Shadow {
         under.iter().for_each(|storage_key| drop(self.records.remove(storage_key)));
         self.wiped.insert(key.clone());
     }
+}
+
+/// The record after operations whose outcome depends on what it was before.
+fn changed<'o>(before: Option<Bytes>, ops: impl Iterator<Item = &'o Op>) -> Result<Option<Bytes>, ReadError> {
+    let mut record = before;
+    for op in ops {
+        record = match op {
+            Op::DeleteObject { value, .. } if record.as_ref() == Some(value) => None,
+            _ => record,
+        };
+    }
+    Ok(record)
 }
 
 #[cfg(test)]

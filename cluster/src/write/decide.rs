@@ -8,6 +8,8 @@ use tabularaft_store::{
 
 use super::guard::{Guard, Space};
 use super::limits::check_writable;
+use super::locking::Decided;
+use super::locks::Place;
 use super::overlay::{Overlay, PendingRow};
 use super::recent::Recent;
 use super::request::{Delta, Op, Rejection, Request};
@@ -28,6 +30,32 @@ pub(crate) struct Decider<'a> {
     pub(crate) local: bool,
     /// False only in the test that shows what the check of reads prevents.
     pub(crate) checks_reads: bool,
+}
+
+/// Records as everything decided so far leaves them.
+pub(super) struct Settled<'a> {
+    pub(super) view: &'a View,
+    pub(super) overlay: &'a Overlay,
+}
+
+impl Settled<'_> {
+    fn row(&self, copy: &TableView, key: &Bytes) -> Result<Option<PendingRow>, Rejection> {
+        if let Some(pending) = self.overlay.get(copy.id(), key) {
+            return Ok(pending.row.clone());
+        }
+        let row = copy.get(key).map_err(|error| not_applicable(copy, &error.to_string()))?;
+        Ok(row.map(|row| PendingRow { version: row.version(), value: Bytes::copy_from_slice(row.value()) }))
+    }
+}
+
+impl Decided for Settled<'_> {
+    fn record(&self, (table, key): &Place) -> Result<Option<Bytes>, Rejection> {
+        let copy = self.view.table(*table).ok_or(Rejection::NoSuchTable(table.0))?;
+        if copy.def().kind == TableKind::Bag {
+            return Err(not_applicable(copy, "the records of a bag cannot be read for update"));
+        }
+        Ok(self.row(copy, key)?.map(|row| row.value))
+    }
 }
 
 impl Decider<'_> {
@@ -81,7 +109,15 @@ impl Decider<'_> {
                 let copy = self.table(*table)?;
                 match self.version(copy, key)? {
                     found if found == *version => Ok(()),
-                    found => Err(self.conflict(copy, Some(key), found)),
+                    found => Err(self.conflict(copy, Some(key), true, found)),
+                }
+            }
+            Guard::Content { table, key, record } => {
+                let copy = self.table(*table)?;
+                let found = self.settled(copy, key)?;
+                match found.as_ref().map(|row| &row.value) == record.as_ref() {
+                    true => Ok(()),
+                    false => Err(self.conflict(copy, Some(key), true, found.map_or(0, |row| row.version))),
                 }
             }
             Guard::Range { table, space, low, high, at } => {
@@ -93,13 +129,13 @@ impl Decider<'_> {
                 };
                 let copy = self.table(*table)?;
                 if !is_known {
-                    return Err(self.conflict(copy, None, 0));
+                    return Err(self.conflict(copy, None, false, 0));
                 }
                 match self.recent.change_after(*at, *table, space, low, high) {
                     None => Ok(()),
                     Some(change) => {
                         let key = change.key.map(|place| storage_key_at(copy, space, place));
-                        Err(self.conflict(copy, key.as_ref(), change.version))
+                        Err(self.conflict(copy, key.as_ref(), false, change.version))
                     }
                 }
             }
@@ -111,9 +147,9 @@ impl Decider<'_> {
     }
 
     /// A deleted record has no version to wait for: then everything decided so far is waited for.
-    fn conflict(&self, copy: &TableView, key: Option<&Bytes>, version: u64) -> Rejection {
+    fn conflict(&self, copy: &TableView, key: Option<&Bytes>, by_key: bool, version: u64) -> Rejection {
         let version = if version == 0 { self.next_version.saturating_sub(1) } else { version };
-        Rejection::Conflict { table: name(copy), key: key.map(|key| key.to_vec()), version }
+        Rejection::Conflict { table: name(copy), key: key.map(|key| key.to_vec()), by_key, version }
     }
 
     fn operate(&self, staged: &mut Staged, op: &Op) -> Result<OpResult, Rejection> {
@@ -321,11 +357,7 @@ impl Decider<'_> {
     }
 
     pub(super) fn settled(&self, copy: &TableView, key: &Bytes) -> Result<Option<PendingRow>, Rejection> {
-        if let Some(pending) = self.overlay.get(copy.id(), key) {
-            return Ok(pending.row.clone());
-        }
-        let row = copy.get(key).map_err(|error| not_applicable(copy, &error.to_string()))?;
-        Ok(row.map(|row| PendingRow { version: row.version(), value: Bytes::copy_from_slice(row.value()) }))
+        Settled { view: self.view, overlay: self.overlay }.row(copy, key)
     }
 
     /// The storage keys and versions of all records of a bag under `key`.

@@ -19,6 +19,9 @@ pub(crate) enum Guard {
     /// Nothing between the bounds has changed since the view whose last version is `at`: no record that was read, and
     /// none has come in between.
     Range { table: TableId, space: Space, low: Bound<Bytes>, high: Bound<Bytes>, at: u64 },
+    /// The record under this key has this content (`None`: there is none), for a transaction that was told so before it
+    /// was committed. Versions would not do: those of entries that were lost are used again.
+    Content { table: TableId, key: Bytes, record: Option<Bytes> },
 }
 
 /// Which order of keys the bounds of a range are in.
@@ -33,13 +36,14 @@ pub(crate) enum Space {
 impl Guard {
     /// Whether it stands for something that a transaction has read.
     pub(crate) fn is_read(&self) -> bool {
-        matches!(self, Guard::Unchanged { .. } | Guard::Range { .. })
+        matches!(self, Guard::Unchanged { .. } | Guard::Content { .. } | Guard::Range { .. })
     }
 
     /// An estimate of the bytes this guard adds to a batch.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Guard::Version { key, .. } | Guard::Unchanged { key, .. } => 16 + key.len(),
+            Guard::Content { key, record, .. } => 16 + key.len() + record.as_ref().map_or(0, Bytes::len),
             Guard::Range { low, high, .. } => 24 + bound_bytes(low) + bound_bytes(high),
         }
     }

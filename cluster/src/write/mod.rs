@@ -6,9 +6,14 @@
 
 mod claims;
 mod decide;
+#[cfg(test)]
+mod decide_tests;
 mod guard;
 mod limits;
 mod local;
+mod lock_client;
+mod locking;
+mod locks;
 mod moved;
 mod overlay;
 mod proposer;
@@ -20,7 +25,10 @@ mod unique;
 
 pub(crate) use guard::{Guard, Space};
 pub(crate) use local::{is_local, write_local};
-pub(crate) use proposer::{Committed, Proposer, ProposerParts};
+pub(crate) use lock_client::{LockClient, lock_here};
+pub(crate) use locking::{LockAnswer, LockId};
+pub(crate) use locks::Place;
+pub(crate) use proposer::{Committed, Proposer, ProposerParts, Submitted};
 pub use request::{Delta, DuplicateValue, Rejection, TableLimit};
 pub(crate) use request::{Op, Request};
-pub(crate) use sequencer::{Sequencer, SequencerLimits, Work};
+pub(crate) use sequencer::{BatchWork, Sequencer, SequencerLimits, Work};

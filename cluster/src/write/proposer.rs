@@ -15,7 +15,7 @@ use tabularaft_store::{Incarnation, LogIndex, OpResult};
 use tokio::sync::{mpsc, oneshot};
 
 use super::request::Request;
-use super::sequencer::Work;
+use super::sequencer::{BatchWork, Work};
 use crate::door;
 use crate::error::WriteError;
 use crate::peers::Peers;
@@ -51,6 +51,8 @@ struct Submission {
     request: Request,
     reply: oneshot::Sender<Outcome>,
     journey: Arc<Journey>,
+    /// Whether it is of no use once its caller has gone.
+    is_droppable: bool,
 }
 
 /// Whether a request may have reached the leader: from then on a lost outcome is unknown, not refused. The caller that
@@ -115,18 +117,45 @@ impl Proposer {
     ///
     /// A dropped future may or may not have written.
     pub(crate) async fn write(&self, request: Request, deadline: Instant) -> Outcome {
+        self.send(request, true, deadline).await?.outcome(deadline).await
+    }
+
+    /// Takes a place in the order of this node's requests: whatever is submitted later is decided later. Others may
+    /// rest on it, so it is sent even if its caller has gone by then.
+    pub(crate) async fn submit(&self, request: Request, deadline: Instant) -> Result<Submitted, WriteError> {
+        self.send(request, false, deadline).await
+    }
+
+    async fn send(
+        &self,
+        request: Request,
+        is_droppable: bool,
+        deadline: Instant,
+    ) -> Result<Submitted, WriteError> {
         let (reply, outcome) = oneshot::channel();
         let journey = Arc::new(Journey::default());
-        let submission = Submission { request, reply, journey: Arc::clone(&journey) };
+        let submission = Submission { request, reply, journey: Arc::clone(&journey), is_droppable };
         match door::until(deadline, self.submissions.send(submission)).await {
-            Some(Ok(())) => {}
-            Some(Err(_)) => return Err(WriteError::Stopped),
-            None => return Err(WriteError::Overloaded { waiting: WAITING_MAX }),
+            Some(Ok(())) => Ok(Submitted { outcome, journey }),
+            Some(Err(_)) => Err(WriteError::Stopped),
+            None => Err(WriteError::Overloaded { waiting: WAITING_MAX }),
         }
-        match door::until(deadline, outcome).await {
+    }
+}
+
+/// A request that has its place in the order.
+pub(crate) struct Submitted {
+    outcome: oneshot::Receiver<Outcome>,
+    journey: Arc<Journey>,
+}
+
+impl Submitted {
+    /// Waits until the write is applied on this node, or certainly will not be.
+    pub(crate) async fn outcome(self, deadline: Instant) -> Outcome {
+        match door::until(deadline, self.outcome).await {
             Some(Ok(outcome)) => outcome,
             // The engine stopped, or time ran out, with the request on its way.
-            _ if !journey.give_up() => Err(WriteError::Unknown),
+            _ if !self.journey.give_up() => Err(WriteError::Unknown),
             Some(Err(_)) => Err(WriteError::Stopped),
             None => Err(WriteError::NoLeader),
         }
@@ -231,8 +260,8 @@ impl Task {
         let mut bytes = 0;
         while requests.len() < BATCH_REQUESTS_MAX && bytes < BATCH_BYTES_MAX {
             let Some(waiting) = self.queue.pop_front() else { break };
-            let Submission { journey, reply, .. } = &waiting.submission;
-            let is_abandoned = !journey.has_begun() && reply.is_closed();
+            let Submission { journey, reply, is_droppable, .. } = &waiting.submission;
+            let is_abandoned = *is_droppable && !journey.has_begun() && reply.is_closed();
             if is_abandoned || !journey.begin() {
                 self.outstanding.remove(&waiting.sequence);
                 continue;
@@ -297,7 +326,7 @@ async fn moved(mut leadership: watch::Receiver<Leadership>, then: Leadership) {
 
 async fn decide_here(sequencer: mpsc::Sender<Work>, batch: WriteBatch) -> WriteAnswer {
     let (reply, answer) = oneshot::channel();
-    if sequencer.send(Work { batch, reply }).await.is_err() {
+    if sequencer.send(Work::Batch(BatchWork { batch, reply })).await.is_err() {
         return WriteAnswer::Retry { leader: None };
     }
     answer.await.unwrap_or(WriteAnswer::Retry { leader: None })

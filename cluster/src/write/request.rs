@@ -6,6 +6,7 @@ use tabularaft_schema::{SchemaChange, TableId};
 use tabularaft_store::MemberChange;
 
 use super::guard::Guard;
+use super::locking::LockId;
 
 /// One request: all of its operations happen at one log index, or none.
 ///
@@ -16,20 +17,22 @@ pub(crate) struct Request {
     pub(crate) ops: Vec<Op>,
     /// Nobody asks what the single operations came to, so the log does not keep it.
     pub(crate) silent: bool,
+    /// A lock that is given back as soon as this is decided, either way.
+    pub(crate) releases: Option<LockId>,
 }
 
 impl Request {
     pub(crate) fn one(op: Op) -> Self {
-        Self { guards: Vec::new(), ops: vec![op], silent: false }
+        Self { guards: Vec::new(), ops: vec![op], silent: false, releases: None }
     }
 
     pub(crate) fn guarded(guard: Guard, op: Op) -> Self {
-        Self { guards: vec![guard], ops: vec![op], silent: false }
+        Self { guards: vec![guard], ops: vec![op], silent: false, releases: None }
     }
 
     /// A whole transaction.
-    pub(crate) fn transaction(guards: Vec<Guard>, ops: Vec<Op>) -> Self {
-        Self { guards, ops, silent: true }
+    pub(crate) fn transaction(guards: Vec<Guard>, ops: Vec<Op>, releases: Option<LockId>) -> Self {
+        Self { guards, ops, silent: true, releases }
     }
 
     /// Exclusive requests change what other decisions rest on, so they are decided with nothing else in flight.
@@ -226,6 +229,8 @@ pub enum Rejection {
         table: String,
         /// The storage key of the record that has changed; `None` if only the table is known.
         key: Option<Vec<u8>>,
+        /// Whether the record was read by its key, and not as one of a range.
+        by_key: bool,
         /// A view whose last version is this one or greater shows the change.
         version: u64,
     },

@@ -2,12 +2,14 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tabularaft_schema::{Schema, Table};
 use tabularaft_store::{Batch, Decided, Effect, LogIndex, OpResult, RequestId, Seen, Store, View};
 use tokio::sync::{mpsc, oneshot};
 
-use super::decide::Decider;
+use super::decide::{Decider, Settled};
+use super::locking::{LockAnswer, LockDesk, LockId, LockRequest};
 use super::overlay::Overlay;
 use super::recent::Recent;
 use super::request::Request;
@@ -15,10 +17,31 @@ use crate::raft::{Leadership, Proposal, ProposalOutcome, RaftHandle};
 use crate::watch;
 use crate::wire::{RequestOutcome, WriteAnswer, WriteBatch};
 
+/// What the sequencer is asked for.
+pub(crate) enum Work {
+    /// To decide a batch of requests.
+    Batch(BatchWork),
+    /// To be the next to change these records.
+    Lock(LockRequest),
+    /// No longer to be it.
+    Unlock(LockId),
+}
+
 /// A batch of requests and where its answer goes.
-pub(crate) struct Work {
+pub(crate) struct BatchWork {
     pub(crate) batch: WriteBatch,
     pub(crate) reply: oneshot::Sender<WriteAnswer>,
+}
+
+impl Work {
+    /// The answer of a node that does not lead.
+    fn turn_away(self, leader: Option<(u64, String)>) {
+        match self {
+            Work::Batch(work) => drop(work.reply.send(WriteAnswer::Retry { leader })),
+            Work::Lock(request) => drop(request.reply.send(LockAnswer::Unavailable)),
+            Work::Unlock(_) => {}
+        }
+    }
 }
 
 /// Bounds of the sequencer.
@@ -51,6 +74,7 @@ struct Term {
     in_flight: VecDeque<InFlight>,
     /// Requests of entries in flight, so that a retry of one is not decided a second time.
     deciding: HashSet<RequestId>,
+    locks: LockDesk,
 }
 
 struct InFlight {
@@ -98,7 +122,7 @@ impl Sequencer {
                 biased;
                 changed = self.leadership.changed() => if changed.is_err() { return },
                 work = self.work.recv() => match work {
-                    Some(work) => { let _ = work.reply.send(WriteAnswer::Retry { leader: leadership.leader() }); }
+                    Some(work) => work.turn_away(leadership.leader()),
                     None => return,
                 },
             }
@@ -115,6 +139,7 @@ impl Sequencer {
             next_entry: 0,
             in_flight: VecDeque::new(),
             deciding: HashSet::new(),
+            locks: LockDesk::new(term),
         };
         while self.step(&mut state).await.is_ok() {}
         let leader = self.leadership.borrow().leader();
@@ -128,13 +153,18 @@ impl Sequencer {
     async fn step(&mut self, state: &mut Term) -> Result<(), TermOver> {
         let room = state.in_flight.len() < self.limits.entries_in_flight;
         tokio::select! {
-            // All arms are cancel-safe: a watch change, a oneshot polled in place, a channel receive.
+            // All arms are cancel-safe: a watch change, a oneshot polled in place, a timer, a channel receive.
             biased;
             changed = self.leadership.changed() => {
                 let leading = matches!(*self.leadership.borrow(), Leadership::Leading { term } if term == state.term);
                 if changed.is_err() || !leading { Err(TermOver) } else { Ok(()) }
             }
             outcome = front(&mut state.in_flight) => self.finish(state, outcome),
+            () = expiry(state.locks.next_expiry()) => {
+                let view = self.store.view();
+                state.locks.expire(&Settled { view: &view, overlay: &state.overlay });
+                Ok(())
+            }
             work = self.work.recv(), if room => self.sequence(state, work.ok_or(TermOver)?).await,
         }
     }
@@ -144,13 +174,18 @@ impl Sequencer {
         let mut open = state.open(self.store.view());
         let mut next = Some(first);
         while let Some(work) = next {
-            self.take(state, &mut open, work).await?;
+            let settled = Settled { view: &open.view, overlay: &state.overlay };
+            match work {
+                Work::Batch(work) => self.take(state, &mut open, work).await?,
+                Work::Lock(request) => state.locks.ask(request, &settled),
+                Work::Unlock(lock) => state.locks.release(lock, &settled),
+            }
             next = if open.bytes < self.limits.entry_bytes { self.work.try_recv().ok() } else { None };
         }
         self.propose(state, open).await
     }
 
-    async fn take(&mut self, state: &mut Term, open: &mut Open, work: Work) -> Result<(), TermOver> {
+    async fn take(&mut self, state: &mut Term, open: &mut Open, work: BatchWork) -> Result<(), TermOver> {
         let WriteBatch { incarnation, completed_below, requests } = work.batch;
         let mut outcomes = Vec::with_capacity(requests.len());
         for (sequence, request) in requests {
@@ -163,8 +198,11 @@ impl Sequencer {
             if request.is_exclusive() {
                 self.exclusive(state, open, &mut outcomes).await?;
             }
-            let exclusive = request.is_exclusive();
+            let (exclusive, releases) = (request.is_exclusive(), request.releases);
             outcomes.push(self.decide(state, open, id, completed_below, request));
+            if let Some(lock) = releases {
+                state.locks.release(lock, &Settled { view: &open.view, overlay: &state.overlay });
+            }
             if exclusive {
                 self.exclusive(state, open, &mut outcomes).await?;
             }
@@ -345,6 +383,14 @@ fn needs_sync(schema: &Schema, effects: &[Effect]) -> bool {
 
 fn has_disc_copy(table: &Table) -> bool {
     table.def.copy.is_on_disc() || table.copies.values().flatten().any(|mode| mode.is_on_disc())
+}
+
+/// Resolves when the next lock runs out.
+async fn expiry(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Resolves when the oldest entry in flight has been applied or lost; never, when there is none.
