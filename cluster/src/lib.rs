@@ -63,6 +63,7 @@ mod records;
 mod table;
 mod testing;
 mod transaction;
+mod transform;
 mod turns;
 mod watch;
 mod wire;

@@ -221,7 +221,7 @@ impl NodeInner {
         self.write(Request::one(op), deadline).await
     }
 
-    /// Writes, and tries again while the leader is still loading the table.
+    /// Writes, and tries again while the leader is still loading the table, or building an index that it has to ask.
     pub(crate) async fn write(
         &self,
         request: Request,

@@ -112,6 +112,9 @@ fn transform(table: &Table, shape: &RecordShape) -> Result<Option<Table>, Schema
             asked: shape.version,
         });
     }
+    if table.def.options.local_content {
+        return Err(SchemaError::LocalTransform { table: table.def.name.clone() });
+    }
     let next = with_def(table, |def| def.shape = shape.clone());
     next.def.validate()?;
     for key in table.def.key_fields() {

@@ -59,14 +59,8 @@ pub trait ListOfKeys {}
 impl<T: KeyField> ListOfKeys for Vec<T> {}
 
 /// Sets the options.
-pub fn options(
-    builder: TableDefBuilder,
-    owned: bool,
-    local_content: bool,
-    load_order: i32,
-    record_bytes_max: Option<u32>,
-) -> TableDefBuilder {
-    builder.options(TableOptions { owned, local_content, load_order, record_bytes_max, ..Default::default() })
+pub fn options(builder: TableDefBuilder, options: TableOptions) -> TableDefBuilder {
+    builder.options(options)
 }
 
 /// The definition. It is validated when the table is created.

@@ -35,6 +35,7 @@ mod key_field;
 mod key_for;
 mod key_value;
 mod kind;
+mod migration;
 mod mode;
 mod module;
 mod name;
@@ -59,8 +60,8 @@ pub use change::SchemaChange;
 pub use copy::{Copy, copy_modules};
 pub use difference::Difference;
 pub use error::{
-    Error, IndexError, InvalidFieldType, InvalidName, KeyError, MissingModules, ModuleError, RecordError,
-    Result, SchemaError, TableDefError,
+    Error, IndexError, InvalidFieldType, InvalidName, KeyError, MigrationError, MissingModules, ModuleError,
+    RecordError, Result, SchemaError, TableDefError,
 };
 pub use field::{FieldDef, FieldType};
 pub use field_shape::FieldShape;
@@ -73,6 +74,7 @@ pub use key::Key;
 pub use key_field::KeyField;
 pub use key_for::KeyFor;
 pub use kind::TableKind;
+pub use migration::{Migration, Upgrade};
 pub use mode::CopyMode;
 pub use module::{Module, registered_modules, require_modules};
 pub use name::{NodeName, TableName};
@@ -96,6 +98,7 @@ pub type NodeId = u64;
 pub mod __private {
     pub use crate::derive_support::{each_index, finish, function_index, index, options, table};
     pub use crate::index_function::{gather as gather_index_values, value_type as index_value_type};
+    pub use crate::migration::migrate_records;
     pub use crate::module::Registration;
     pub use inventory;
 }

@@ -48,6 +48,9 @@ use crate::table_def::TableDef;
 /// | `load_order = 0` | tables of higher order are loaded earlier | `0` |
 /// | `record_bytes_max = 65536` | the most bytes a record may have | none |
 /// | `index(name = "…", function = "…")` | a secondary index over what a [registered function](crate::register_index_function) makes of a record; `unique` may follow | none |
+/// | `read_only` | writes are refused until it is changed at run time | no |
+/// | `ttl = "30s"` or `ttl_ms = 30000` | how long after its last write a record is deleted; units `ms`, `s`, `m`, `h`, `d` | never |
+/// | `records_max = 1000`, `bytes_max = 1000000` | how much the table may hold | no limit |
 /// | `crate = "…"` | the path to this crate | `"::tabularaft::schema"` |
 ///
 /// # Attributes of fields

@@ -160,6 +160,7 @@ impl Schema {
         if self.table(to).is_some() {
             return Err(SchemaError::TableNameTaken { from: from.clone(), to: to.clone() });
         }
+        require_one_version(table)?;
         Ok(Some(self.with_name(table, to)))
     }
 
@@ -169,6 +170,7 @@ impl Schema {
             return Err(SchemaError::ReplacesItself { table: name.clone() });
         }
         self.require(replaces)?;
+        require_one_version(table)?;
         Ok(self.drop_table(replaces)?.with_name(table, replaces))
     }
 
@@ -272,6 +274,13 @@ impl Schema {
         } else {
             Err("two tables have the same name or number")
         }
+    }
+}
+
+fn require_one_version(table: &Table) -> Result<(), SchemaError> {
+    match table.former.is_empty() {
+        true => Ok(()),
+        false => Err(SchemaError::BeingTransformed { table: table.def.name.clone() }),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::copy::LoadedTable;
 use crate::effect::Effect;
 use crate::error::StoreError;
 use crate::indexes;
+use crate::record_of::in_present_form;
 use crate::request::Decided;
 use crate::shared::Shared;
 use crate::state::State;
@@ -192,13 +193,14 @@ impl<'a> Applier<'a> {
     fn apply_effects(&mut self, position: Position, effects: Vec<Effect>) -> Result<(), StoreError> {
         let mut barrier = None;
         for effect in effects {
-            if let Some(version) = effect.version() {
-                let cluster = &mut self.state.cluster;
-                cluster.last_version = cluster.last_version.max(version);
-            }
+            let last_version = self.state.cluster.last_version;
+            let version = effect.version().unwrap_or(last_version);
+            // Only what puts a record into another form uses a version again.
+            let rewrites = version <= last_version;
+            self.state.cluster.last_version = last_version.max(version);
             match &effect {
                 Effect::Put { table, .. } | Effect::Delete { table, .. } | Effect::Clear { table, .. } => {
-                    self.state.apply_record(position.index, *table, effect)?;
+                    self.state.apply_record(position.index, *table, effect, rewrites)?;
                 }
                 Effect::Schema(change) => {
                     self.state.apply_schema(change, position.log_index(), self.shared)?
@@ -216,11 +218,18 @@ impl<'a> Applier<'a> {
 
 impl State {
     /// Effects on tables that this node does not hold, or whose content is not the log's, are not its business.
-    fn apply_record(&mut self, index: u64, id: TableId, effect: Effect) -> Result<(), StoreError> {
-        let Some(table) = self.tables.get_mut(&id) else { return Ok(()) };
-        let Some(change) = RecordChange::of(&effect).filter(|_| !table.def.options.local_content) else {
+    /// `rewrites`: the record stays what it is, in another form, which is no change for those who follow the table.
+    fn apply_record(
+        &mut self,
+        index: u64,
+        id: TableId,
+        effect: Effect,
+        rewrites: bool,
+    ) -> Result<(), StoreError> {
+        let Some(table) = self.tables.get_mut(&id).filter(|table| !table.def.options.local_content) else {
             return Ok(());
         };
+        let Some(change) = RecordChange::of(&effect, table.def.shape.version) else { return Ok(()) };
         let clears = matches!(change, RecordChange::Clear);
         let replayed = self.replayed_upto.is_some_and(|upto| index <= upto.0);
         if clears && replayed && table.ended_with_its_life() {
@@ -234,8 +243,10 @@ impl State {
             if changed.began_empty {
                 self.recorder.began_empty(id, index);
             }
-            if self.recorder.is_on() {
-                self.recorder.record(&table.def, effect, changed.old);
+            if self.recorder.is_on() && !rewrites {
+                let (effect, old) =
+                    in_present_form(&table.def, table.upgrade.as_deref(), effect, changed.old);
+                self.recorder.record(&table.def, effect, old);
             }
         }
         self.note_changed(id);

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::row::RowRef;
+
 /// The digest of a table's records. It does not depend on the order in which they are added, so that copies which
 /// hold their records in different orders have the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -14,14 +16,22 @@ pub struct TableDigest {
 }
 
 impl TableDigest {
-    /// Adds one record.
+    /// Adds one record of record version 1.
     pub fn add(&mut self, key: &[u8], version: u64, value: &[u8]) {
+        self.add_row(key, RowRef::new(version, None, value));
+    }
+
+    /// Adds one record as it is stored, with the version of its shape.
+    pub(crate) fn add_row(&mut self, key: &[u8], row: RowRef<'_>) {
         let mut hasher = Xxh3::new();
         // The length keeps a byte that moves from the key's end to the value's beginning from going unnoticed.
         hasher.update(&(key.len() as u64).to_le_bytes());
         hasher.update(key);
-        hasher.update(&version.to_le_bytes());
-        hasher.update(value);
+        hasher.update(&row.version().to_le_bytes());
+        hasher.update(row.value());
+        if row.record_version() != 1 {
+            hasher.update(&row.record_version().to_le_bytes());
+        }
         self.records += 1;
         self.sum = self.sum.wrapping_add(hasher.digest128());
     }

@@ -17,7 +17,8 @@ pub enum Effect {
         key: Bytes,
         /// The record's bytes; empty in a bag, whose storage keys hold the records.
         value: Bytes,
-        /// The record's new version, greater than every version before it in the cluster.
+        /// The record's new version, greater than every version before it in the cluster; or, if the record is only put
+        /// into another form, the version that it has already.
         version: u64,
         /// In `owned` tables: the incarnation whose end deletes the record.
         owner: Option<Incarnation>,

@@ -184,6 +184,9 @@ pub enum StoreError {
         /// The table.
         table: TableName,
     },
+    /// A record of a former version cannot be read.
+    #[error(transparent)]
+    Migration(#[from] tabularaft_schema::MigrationError),
     /// This effect cannot be applied outside the log.
     #[error("only changes of records can be applied locally")]
     NotARecordChange,

@@ -44,6 +44,7 @@ mod open;
 mod options;
 mod position;
 mod reaper;
+mod record_of;
 mod refill;
 mod request;
 mod schema_change;

@@ -8,7 +8,8 @@ use crate::effect::Effect;
 pub(crate) struct LoadBuffer {
     /// The buffer holds every effect on the table after this log index.
     floor: LogIndex,
-    effects: Vec<(u64, Effect)>,
+    /// Each with the record version that the table had then.
+    effects: Vec<(u64, Effect, u32)>,
     bytes: usize,
     bytes_max: usize,
 }
@@ -30,7 +31,7 @@ impl LoadBuffer {
     }
 
     /// Keeps an effect of the entry at `index`. Effects come in the order of the log.
-    pub(crate) fn push(&mut self, index: u64, effect: &Effect) {
+    pub(crate) fn push(&mut self, index: u64, effect: &Effect, record_version: u32) {
         let bytes = EFFECT_OVERHEAD_BYTES + payload_bytes(effect);
         if self.bytes + bytes > self.bytes_max {
             tracing::warn!(
@@ -43,11 +44,11 @@ impl LoadBuffer {
         // A restarted buffer must not keep the second half of an entry whose first half it has dropped.
         if index > self.floor.0 {
             self.bytes += bytes;
-            self.effects.push((index, effect.clone()));
+            self.effects.push((index, effect.clone(), record_version));
         }
     }
 
-    pub(crate) fn into_effects(self) -> impl Iterator<Item = (u64, Effect)> {
+    pub(crate) fn into_effects(self) -> impl Iterator<Item = (u64, Effect, u32)> {
         self.effects.into_iter()
     }
 }

@@ -83,7 +83,8 @@ impl LocalTables {
         let mut writes: BTreeMap<TableId, DiscRecords> = BTreeMap::new();
         for effect in effects {
             let table = effect.table().and_then(|id| tables.get_mut(&id));
-            let (Some(table), Some(change)) = (table, RecordChange::of(effect)) else { continue };
+            let Some(table) = table else { continue };
+            let Some(change) = RecordChange::of(effect, table.def.shape.version) else { continue };
             if self.keeps(table.mode) {
                 let write = writes.entry(table.id).or_insert_with(|| match &table.body {
                     Body::Disc(records) => records.clone(),
@@ -91,7 +92,7 @@ impl LocalTables {
                 });
                 let before = write.apply(change)?;
                 if let Body::Disc(_) = table.body {
-                    table.indexes.note(&table.def, change, before.as_ref().map(Row::as_row_ref));
+                    table.indexes.note(&table.def, None, change, before.as_ref().map(Row::as_row_ref));
                 }
             }
             if let Body::Memory { .. } = table.body {

@@ -16,17 +16,26 @@ pub struct Row {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RowRef<'a> {
     version: u64,
+    /// The version of the shape that the value has; 1 unless the table was transformed.
+    record_version: u32,
     owner: Option<Incarnation>,
     value: &'a [u8],
 }
 
-// The encoding is tag, version, then for OWNED node and life, then the value to the end; integers are little-endian.
+// The encoding is tag, version, then for OWNED and OWNED_RESHAPED node and life, then for RESHAPED and OWNED_RESHAPED
+// the record version, then the value to the end; integers are little-endian. Rows of record version 1 have one of the
+// first two tags, all others one of the last two.
 // Persistent: add, never change or reuse.
 const PLAIN: u8 = 0;
 const OWNED: u8 = 1;
+const RESHAPED: u8 = 2;
+const OWNED_RESHAPED: u8 = 3;
 
-const PLAIN_HEADER_BYTES: usize = 9;
-const OWNED_HEADER_BYTES: usize = 25;
+/// The record version of rows that do not say it.
+const FIRST_RECORD_VERSION: u32 = 1;
+
+/// Tag, version, owner and record version.
+const HEADER_BYTES_MAX: usize = 29;
 
 impl Row {
     /// Copies `value` into a new row.
@@ -51,6 +60,12 @@ impl Row {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.as_row_ref().version
+    }
+
+    /// The version of the shape that the record's bytes have.
+    #[must_use]
+    pub fn record_version(&self) -> u32 {
+        self.as_row_ref().record_version
     }
 
     /// The incarnation the record belongs to, in an `owned` table.
@@ -92,12 +107,19 @@ impl Row {
 
 impl<'a> RowRef<'a> {
     /// A row without content, for structures that need a key only.
-    pub(crate) const EMPTY: RowRef<'static> = RowRef { version: 0, owner: None, value: &[] };
+    pub(crate) const EMPTY: RowRef<'static> =
+        RowRef { version: 0, record_version: FIRST_RECORD_VERSION, owner: None, value: &[] };
 
-    /// Names the parts of a record.
+    /// Names the parts of a record of record version 1.
     #[must_use]
     pub fn new(version: u64, owner: Option<Incarnation>, value: &'a [u8]) -> Self {
-        Self { version, owner, value }
+        Self { version, record_version: FIRST_RECORD_VERSION, owner, value }
+    }
+
+    /// The same row with a value of another record version.
+    #[must_use]
+    pub fn with_record_version(self, record_version: u32) -> Self {
+        Self { record_version, ..self }
     }
 
     /// Reads a row from its stored form; `None` if the bytes are no row.
@@ -106,15 +128,27 @@ impl<'a> RowRef<'a> {
     pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
         let (&[tag], rest) = bytes.split_first_chunk::<1>()?;
         let (version, rest) = split_u64(rest)?;
+        let plain = Self { version, record_version: FIRST_RECORD_VERSION, owner: None, value: rest };
         match tag {
-            PLAIN => Some(Self { version, owner: None, value: rest }),
-            OWNED => {
-                let (node, rest) = split_u64(rest)?;
-                let (life, value) = split_u64(rest)?;
-                Some(Self { version, owner: Some(Incarnation { node, life }), value })
-            }
+            PLAIN => Some(plain),
+            OWNED => plain.split_owner(),
+            RESHAPED => plain.split_record_version(),
+            OWNED_RESHAPED => plain.split_owner()?.split_record_version(),
             _ => None,
         }
+    }
+
+    fn split_owner(self) -> Option<Self> {
+        let (node, rest) = split_u64(self.value)?;
+        let (life, value) = split_u64(rest)?;
+        Some(Self { owner: Some(Incarnation { node, life }), value, ..self })
+    }
+
+    fn split_record_version(self) -> Option<Self> {
+        let (record_version, value) = self.value.split_first_chunk::<4>()?;
+        let record_version = u32::from_le_bytes(*record_version);
+        // One row has one encoding, so that equal rows are equal bytes.
+        (record_version != FIRST_RECORD_VERSION).then_some(Self { record_version, value, ..self })
     }
 
     /// The record's version: the position of the write that last changed it.
@@ -122,6 +156,13 @@ impl<'a> RowRef<'a> {
     #[inline]
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// The version of the shape that the record's bytes have.
+    #[must_use]
+    #[inline]
+    pub fn record_version(&self) -> u32 {
+        self.record_version
     }
 
     /// The incarnation the record belongs to, in an `owned` table.
@@ -156,24 +197,40 @@ impl<'a> RowRef<'a> {
     /// Length of the stored form.
     #[must_use]
     pub fn encoded_bytes(&self) -> usize {
-        let header = if self.owner.is_some() { OWNED_HEADER_BYTES } else { PLAIN_HEADER_BYTES };
-        header + self.value.len()
+        self.header_bytes() + self.value.len()
+    }
+
+    fn header_bytes(&self) -> usize {
+        match (self.owner, self.record_version) {
+            (None, FIRST_RECORD_VERSION) => 9,
+            (Some(_), FIRST_RECORD_VERSION) => 25,
+            (None, _) => 13,
+            (Some(_), _) => HEADER_BYTES_MAX,
+        }
     }
 
     /// What stands before the value in the stored form: the bytes and how many of them count.
-    pub(crate) fn header(&self) -> ([u8; OWNED_HEADER_BYTES], usize) {
-        let mut header = [0; OWNED_HEADER_BYTES];
-        let tag = if self.owner.is_some() { OWNED } else { PLAIN };
-        let owner = self.owner.unwrap_or(Incarnation { node: 0, life: 0 });
+    pub(crate) fn header(&self) -> ([u8; HEADER_BYTES_MAX], usize) {
+        let mut header = [0; HEADER_BYTES_MAX];
+        let tag = match (self.owner, self.record_version) {
+            (None, FIRST_RECORD_VERSION) => PLAIN,
+            (Some(_), FIRST_RECORD_VERSION) => OWNED,
+            (None, _) => RESHAPED,
+            (Some(_), _) => OWNED_RESHAPED,
+        };
+        let owner = self
+            .owner
+            .into_iter()
+            .flat_map(|owner| owner.node.to_le_bytes().into_iter().chain(owner.life.to_le_bytes()));
         let bytes = [tag]
             .into_iter()
             .chain(self.version.to_le_bytes())
-            .chain(owner.node.to_le_bytes())
-            .chain(owner.life.to_le_bytes());
+            .chain(owner)
+            .chain(self.record_version.to_le_bytes());
         for (slot, byte) in header.iter_mut().zip(bytes) {
             *slot = byte;
         }
-        (header, if self.owner.is_some() { OWNED_HEADER_BYTES } else { PLAIN_HEADER_BYTES })
+        (header, self.header_bytes())
     }
 }
 
@@ -200,6 +257,7 @@ impl fmt::Debug for RowRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Row")
             .field("version", &self.version)
+            .field("record_version", &self.record_version)
             .field("owner", &self.owner)
             .field("value_bytes", &self.value.len())
             .finish()
@@ -218,6 +276,7 @@ mod tests {
             version: u64,
             owner in proptest::option::of((any::<u64>(), any::<u64>())),
             value: Vec<u8>,
+            record_version: u32,
         ) {
             let owner = owner.map(|(node, life)| Incarnation { node, life });
             let row = Row::new(version, owner, &value);
@@ -226,6 +285,10 @@ mod tests {
             prop_assert_eq!(row.value(), &value[..]);
             prop_assert_eq!(row.as_bytes().len(), row.as_row_ref().encoded_bytes());
             prop_assert_eq!(Row::from_bytes(&row.to_bytes()), Some(row));
+            let reshaped = RowRef::new(version, owner, &value).with_record_version(record_version);
+            let row = reshaped.to_row();
+            prop_assert_eq!(row.as_row_ref(), reshaped);
+            prop_assert_eq!(row.as_bytes().len(), reshaped.encoded_bytes());
         }
     }
 
@@ -235,6 +298,9 @@ mod tests {
         assert_eq!(Row::from_bytes(&[PLAIN, 1, 2]), None);
         assert_eq!(Row::from_bytes(&[OWNED; 20]), None);
         assert_eq!(Row::from_bytes(&[7; 40]), None);
+        let first_version_said = [RESHAPED, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
+        assert_eq!(Row::from_bytes(&first_version_said), None, "there is another encoding for this");
+        assert_eq!(Row::from_bytes(&[OWNED_RESHAPED; 28]), None);
     }
 
     #[test]
@@ -244,5 +310,11 @@ mod tests {
         let owned = Row::new(1, Some(Incarnation { node: 3, life: 7 }), b"");
         let expected = [1, 1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(owned.as_bytes(), expected);
+        let reshaped = RowRef::new(0x0102, None, b"v").with_record_version(0x0304).to_row();
+        assert_eq!(reshaped.as_bytes(), [2, 2, 1, 0, 0, 0, 0, 0, 0, 4, 3, 0, 0, b'v']);
+        let both =
+            RowRef::new(1, Some(Incarnation { node: 3, life: 7 }), b"v").with_record_version(2).to_row();
+        assert_eq!(both.as_bytes()[..9], [3, 1, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(both.as_bytes()[9..], [3, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, b'v']);
     }
 }

@@ -45,6 +45,11 @@ impl<'a> StoredRecord<'a> {
         self.row().version()
     }
 
+    /// The version of the shape that the record's bytes have.
+    pub fn record_version(&self) -> u32 {
+        self.row().record_version()
+    }
+
     /// The incarnation the record belongs to, in an `owned` table.
     pub fn owner(&self) -> Option<Incarnation> {
         self.row().owner()

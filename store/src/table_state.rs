@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tabularaft_schema::{CopyMode, Table, TableDef, TableId, TableKind};
+use tabularaft_schema::{CopyMode, Table, TableDef, TableId, TableKind, Upgrade};
 
 use crate::LogIndex;
 use crate::changed_keys::ChangedKeys;
@@ -30,6 +30,8 @@ pub(crate) struct TableState {
     pub(crate) loading: Option<LoadBuffer>,
     pub(crate) body: Body,
     pub(crate) indexes: TableIndexes,
+    /// How records of former versions are read; there while there may be any.
+    pub(crate) upgrade: Option<Arc<Upgrade>>,
     /// There if the records belong into the checkpoint.
     pub(crate) saved: Option<Saved>,
     /// There while the records of a disc-only copy are read into memory, because its mode has changed.
@@ -70,11 +72,12 @@ pub(crate) enum RecordChange<'a> {
 }
 
 impl<'a> RecordChange<'a> {
-    /// `None` if the effect changes no record.
-    pub(crate) fn of(effect: &'a Effect) -> Option<Self> {
+    /// What the effect does to a table whose records have this version now; `None` if it changes no record.
+    pub(crate) fn of(effect: &'a Effect, record_version: u32) -> Option<Self> {
         match effect {
             Effect::Put { key, value, version, owner, .. } => {
-                Some(Self::Put { key, row: RowRef::new(*version, *owner, value) })
+                let row = RowRef::new(*version, *owner, value).with_record_version(record_version);
+                Some(Self::Put { key, row })
             }
             Effect::Delete { key, .. } => Some(Self::Delete { key }),
             Effect::Clear { .. } => Some(Self::Clear),
@@ -126,7 +129,19 @@ impl TableState {
         };
         let saved = on_disc.then(Saved::default);
         let indexes = TableIndexes::empty(&def);
-        Self { id, def, mode, from, loading: None, body, indexes, saved, refill: None, view: None }
+        Self {
+            id,
+            def,
+            mode,
+            from,
+            loading: None,
+            body,
+            indexes,
+            upgrade: None,
+            saved,
+            refill: None,
+            view: None,
+        }
     }
 
     /// A table whose records have to come from a peer.
@@ -147,7 +162,7 @@ impl TableState {
                 self.become_empty(index, file);
                 return Ok(Some(Changed { began_empty: true, ..Changed::default() }));
             }
-            buffer.push(index, effect);
+            buffer.push(index, effect, self.def.shape.version);
             self.view = None;
             return Ok(None);
         }
@@ -174,7 +189,8 @@ impl TableState {
             Body::Disc(records) => records.apply(change)?,
         };
         if !self.indexes.is_empty() {
-            self.indexes.note(&self.def, change, old.as_ref().map(Row::as_row_ref));
+            let upgrade = self.upgrade.as_deref();
+            self.indexes.note(&self.def, upgrade, change, old.as_ref().map(Row::as_row_ref));
         }
         let unsaved_bytes = if saved { change.bytes() } else { 0 };
         Ok(Changed { unsaved_bytes, old, began_empty: false })
@@ -195,15 +211,20 @@ impl TableState {
     fn become_empty(&mut self, index: u64, file: Option<&Arc<TablesFile>>) {
         let mut indexes = std::mem::take(&mut self.indexes);
         indexes.clear();
-        *self = Self { indexes, ..Self::empty(self.id, Arc::clone(&self.def), self.mode, index, file) };
+        let upgrade = self.upgrade.take();
+        *self =
+            Self { indexes, upgrade, ..Self::empty(self.id, Arc::clone(&self.def), self.mode, index, file) };
     }
 
     /// Takes over what has changed in the definition. Gives back entries of indexes that are no longer needed; `None`
     /// if nothing has changed.
     pub(crate) fn follow_definition(&mut self, table: &Table) -> Option<Vec<OrderedMap>> {
-        if Arc::ptr_eq(&self.def, &table.def) && self.indexes.agree_with(&table.building) {
+        // The former versions change with the definition, but for the end of their times.
+        let upgraded = self.upgrade.is_some() == !table.former.is_empty();
+        if Arc::ptr_eq(&self.def, &table.def) && upgraded && self.indexes.agree_with(&table.building) {
             return None;
         }
+        self.upgrade = (!table.former.is_empty()).then(|| Arc::new(Upgrade::of(table)));
         let reshaped = self.def.shape != table.def.shape;
         self.def = Arc::clone(&table.def);
         self.view = None;
@@ -226,8 +247,8 @@ impl TableState {
         self.from = at.0 + 1;
         self.take(loaded, durable);
         let mut bytes = 0;
-        for (index, effect) in buffer.into_iter().flat_map(LoadBuffer::into_effects) {
-            if let Some(change) = RecordChange::of(&effect).filter(|_| index >= self.from) {
+        for (index, effect, record_version) in buffer.into_iter().flat_map(LoadBuffer::into_effects) {
+            if let Some(change) = RecordChange::of(&effect, record_version).filter(|_| index >= self.from) {
                 bytes += self.apply(change)?.unsaved_bytes;
             }
         }
@@ -263,6 +284,7 @@ impl TableState {
             state: self.state(applied),
             records: self.records(),
             indexes: self.indexes.views(),
+            upgrade: self.upgrade.clone(),
         });
         self.view = Some(Arc::clone(&view));
         view

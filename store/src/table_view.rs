@@ -1,9 +1,10 @@
 //! One table at one log index, as this node holds it.
 
+use std::borrow::Cow;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use tabularaft_schema::{CopyMode, IndexValues, Key, TableDef, TableId, TableKind};
+use tabularaft_schema::{CopyMode, IndexValues, Key, TableDef, TableId, TableKind, Upgrade};
 
 use crate::copy::CopyChunk;
 use crate::disc_records::DiscRecords;
@@ -11,6 +12,7 @@ use crate::error::StoreError;
 use crate::indexes::{self, IndexState, IndexView};
 use crate::key_order;
 use crate::memory::MemoryTable;
+use crate::record_of::record_of;
 use crate::row::{Row, RowRef};
 use crate::stored_record::StoredRecord;
 use crate::table_range::{ALL_KEYS, KeyBounds, TableRange};
@@ -23,6 +25,8 @@ pub struct TableView {
     pub(crate) mode: CopyMode,
     pub(crate) state: CopyState,
     pub(crate) records: Records,
+    /// How records of former versions are read; there while there may be any.
+    pub(crate) upgrade: Option<Arc<Upgrade>>,
     pub(crate) indexes: Vec<IndexView>,
 }
 
@@ -143,11 +147,21 @@ impl TableView {
         value: &[u8],
         values: &mut IndexValues,
     ) {
-        match index.keys() {
-            Some(keys) => {
-                indexes::values_of(&self.def, keys, storage_key, RowRef::new(0, None, value), values)
+        let Some(keys) = index.keys() else { return values.clear() };
+        let row = RowRef::new(0, None, value).with_record_version(self.record_version_at(storage_key));
+        indexes::values_of(&self.def, self.upgrade.as_deref(), keys, storage_key, row, values);
+    }
+
+    /// The record version of a record that was read under a storage key: values were migrated when they were read, but
+    /// the storage keys of bags hold the records themselves.
+    fn record_version_at(&self, storage_key: &[u8]) -> u32 {
+        let present = self.def.shape.version;
+        match self.def.kind {
+            TableKind::Bag if self.upgrade.is_some() => {
+                let row = self.records.get(storage_key).ok().flatten();
+                row.map_or(present, |row| row.record_version())
             }
-            None => values.clear(),
+            _ => present,
         }
     }
 
@@ -250,12 +264,35 @@ impl TableView {
         self.rows().filter(move |record| record.as_ref().map_or(true, |record| record.owner() == Some(owner)))
     }
 
-    /// The bytes of the record itself: in a bag they are what follows the encoded key in the storage key.
-    pub fn record_bytes<'r>(&self, record: &'r StoredRecord<'_>) -> &'r [u8] {
+    /// The bytes of the record itself, in the table's present shape: of a former version as its migration makes them, and
+    /// in a bag what follows the encoded key in the storage key.
+    ///
+    /// # Errors
+    /// The record is of a former version, and this program lacks the migration, or it refuses the record.
+    pub fn record_bytes<'r>(&self, record: &'r StoredRecord<'_>) -> Result<Cow<'r, [u8]>, StoreError> {
+        self.record_of(record.key(), record.row())
+    }
+
+    /// The bytes of the record as they are stored, in the shape of its own record version.
+    pub fn stored_bytes<'r>(&self, record: &'r StoredRecord<'_>) -> &'r [u8] {
         match self.def.kind {
             TableKind::Bag => bag::split(&self.def, record.key()).1,
             _ => record.value(),
         }
+    }
+
+    /// As [`record_bytes`](Self::record_bytes), of a row and its storage key.
+    ///
+    /// # Errors
+    /// As [`record_bytes`](Self::record_bytes).
+    #[inline]
+    pub fn record_of<'r>(&self, storage_key: &'r [u8], row: RowRef<'r>) -> Result<Cow<'r, [u8]>, StoreError> {
+        Ok(record_of(&self.def, self.upgrade.as_deref(), storage_key, row)?)
+    }
+
+    /// How records of former versions are read; `None` if there are none.
+    pub fn upgrade(&self) -> Option<&Upgrade> {
+        self.upgrade.as_deref()
     }
 
     /// The encoded key of the record: in a bag it is only the beginning of the storage key.
@@ -274,7 +311,7 @@ impl TableView {
         let mut digest = TableDigest::default();
         for record in self.rows() {
             let record = record?;
-            digest.add(record.key(), record.version(), record.value());
+            digest.add_row(record.key(), record.row());
         }
         Ok(digest)
     }
@@ -286,7 +323,7 @@ impl TableView {
     pub fn content_digest(&self) -> Result<ContentDigest, StoreError> {
         let mut digest = ContentDigest::default();
         for record in self.rows() {
-            digest.add(self.record_bytes(&record?));
+            digest.add(&self.record_bytes(&record?)?);
         }
         Ok(digest)
     }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use tabularaft_schema::{CopyMode, NodeName, SchemaChange, TableName, TableOption};
+use tabularaft_schema::{CopyMode, NodeName, RecordShape, SchemaChange, TableName, TableOption};
 
 use super::AdminError;
+use super::answers::{engine, no_table};
 use super::copies;
 use super::protocol::{AdminReply, Outcome};
 use crate::inner::NodeInner;
+use crate::transform;
 
 type Answer = Result<AdminReply, AdminError>;
 
@@ -53,4 +55,30 @@ pub(super) fn start_move(
         Ok(copies::move_copy(&inner, &table, &from, &to, &tell).await?)
     });
     AdminReply::Started(id)
+}
+
+pub(super) fn start_transform(
+    node: &Arc<NodeInner>,
+    table: TableName,
+    shape: RecordShape,
+    now: bool,
+) -> AdminReply {
+    let inner = Arc::clone(node);
+    let id = node.admin.operations.start("checking the records", |reporter| async move {
+        let checking = reporter.clone();
+        let tell = Arc::new(move |progress| checking.handling("checking", &progress));
+        transform::transform(&inner, &table, shape, tell).await?;
+        if now {
+            let tell = |progress| reporter.handling("rewriting", &progress);
+            transform::transformed(&inner, &table, &tell).await?;
+        }
+        Ok(Outcome::Done)
+    });
+    AdminReply::Started(id)
+}
+
+pub(super) fn former_shapes(node: &NodeInner, table: &TableName) -> Answer {
+    let view = engine(node)?.store.view();
+    let found = view.schema().table(table.as_str()).ok_or_else(|| no_table(table))?;
+    Ok(AdminReply::FormerShapes(found.former.clone()))
 }

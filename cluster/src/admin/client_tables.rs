@@ -1,10 +1,10 @@
 //! Changes of tables, asked for.
 
-use tabularaft_schema::{CopyMode, NodeName, TableName, TableOption};
+use tabularaft_schema::{CopyMode, NodeName, RecordShape, TableName, TableOption};
 
 use super::client::{AdminClient, Written};
 use super::error::AdminError;
-use super::protocol::{AdminRequest, Outcome, Progress};
+use super::protocol::{AdminReply, AdminRequest, Outcome, Progress};
 
 /// Changes of tables while they are in use. Errors are as of all requests.
 impl AdminClient {
@@ -42,5 +42,25 @@ impl AdminClient {
     ) -> Result<Outcome, AdminError> {
         let request = AdminRequest::MoveCopy { table: table.clone(), from: from.clone(), to: to.clone() };
         self.operate(&request, progress).await
+    }
+
+    /// Gives the records of a table another shape; `now`: ends when all of them are rewritten.
+    pub async fn transform_table(
+        &self,
+        table: &TableName,
+        shape: RecordShape,
+        now: bool,
+        progress: impl FnMut(&Progress),
+    ) -> Result<(), AdminError> {
+        let request = AdminRequest::TableTransform { table: table.clone(), shape, now };
+        self.operate(&request, progress).await.map(drop)
+    }
+
+    /// The shapes of former record versions that the table may have records of, by ascending version.
+    pub async fn former_shapes(&self, table: &TableName) -> Result<Vec<RecordShape>, AdminError> {
+        match self.ask(&AdminRequest::FormerShapes { table: table.clone() }).await? {
+            AdminReply::FormerShapes(shapes) => Ok(shapes),
+            other => Err(self.unexpected(&other)),
+        }
     }
 }

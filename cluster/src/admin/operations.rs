@@ -69,8 +69,13 @@ impl Reporter {
     }
 
     pub(crate) fn copying(&self, copied: &CopyProgress) {
+        self.handling("copying", copied);
+    }
+
+    /// As [`copying`](Self::copying), of something else that is done with all records of a table.
+    pub(crate) fn handling(&self, what: &str, copied: &CopyProgress) {
         self.change(|progress| {
-            progress.phase = format!("copying {}", copied.table);
+            progress.phase = format!("{what} {}", copied.table);
             progress.records_done = copied.records;
             progress.records_total = Some(copied.records_total.max(copied.records));
             progress.bytes_done = copied.bytes;

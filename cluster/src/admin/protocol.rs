@@ -11,7 +11,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tabularaft_schema::{CopyMode, NodeName, TableDef, TableId, TableName, TableOption};
+use tabularaft_schema::{CopyMode, NodeName, RecordShape, TableDef, TableId, TableName, TableOption};
 use tabularaft_store::ContentDigest;
 
 use super::document::{ClusterStatus, TableInfo, TableSummary, VerifyReport};
@@ -204,6 +204,23 @@ pub enum AdminRequest {
     VerifyContent,
     /// What has changed after a place, waited for if there is nothing yet. Answered with [`AdminReply::Watched`].
     Watch(WatchRequest),
+    /// The records of a table get another shape, of a higher record version. An operation that ends in
+    /// [`Outcome::Done`].
+    TableTransform {
+        /// The table.
+        table: TableName,
+        /// The shape.
+        shape: RecordShape,
+        /// Whether it ends only when all records are rewritten, and not as soon as they are read through their
+        /// migration.
+        now: bool,
+    },
+    /// The shapes of former record versions that a table may have records of. Answered with
+    /// [`AdminReply::FormerShapes`].
+    FormerShapes {
+        /// The table.
+        table: TableName,
+    },
 }
 
 /// What a node answers.
@@ -262,6 +279,8 @@ pub enum AdminReply {
     ContentDigest(ContentDigest),
     /// To [`AdminRequest::Watch`].
     Watched(WatchPage),
+    /// To [`AdminRequest::FormerShapes`], by ascending record version.
+    FormerShapes(Vec<RecordShape>),
 }
 
 /// A table gets another name.
@@ -444,6 +463,7 @@ impl AdminRequest {
                 | Self::Get { .. }
                 | Self::Scan(_)
                 | Self::Watch(_)
+                | Self::FormerShapes { .. }
                 | Self::Progress { .. }
                 | Self::BackupBegin { .. }
                 | Self::BackupRead { .. }

@@ -36,6 +36,7 @@ pub(super) async fn put_many(node: &Arc<NodeInner>, table: &TableRef, records: V
     let ops =
         records.into_iter().map(|record| put(&found.def, table, record)).collect::<Result<Vec<_>, _>>()?;
     let request = Request { guards: Vec::new(), ops, silent: false, releases: None };
+    let request = request.with_record_version(found.id, found.def.shape.version);
     let committed = node.write(request, door::now() + node.config.write_timeout()).await?;
     Ok(written(&committed))
 }
@@ -60,9 +61,9 @@ pub(super) async fn get(node: &Arc<NodeInner>, table: &TableRef, key: &Bytes, re
     let view = engine.store.view();
     let copy = copy(&view, table)?;
     let records = copy.get_all(key).map_err(|error| AdminError::not_ready(error.to_string()))?;
-    Ok(AdminReply::Records(
-        records.iter().map(|record| Bytes::copy_from_slice(copy.record_bytes(record))).collect(),
-    ))
+    let bytes = |record| copy.record_bytes(record).map(|record| Bytes::copy_from_slice(&record));
+    let records = records.iter().map(bytes).collect::<Result<_, _>>();
+    records.map(AdminReply::Records).map_err(|error| AdminError::internal(error.to_string()))
 }
 
 /// For a linearizable read: waits until this node has applied everything that was acknowledged before.
@@ -201,10 +202,10 @@ fn page(
             return Ok(Page { records, next: next(node, held, token, last)?, log_index });
         }
         last = Some(stored.key().to_vec());
-        let record = copy.record_bytes(&stored);
-        if filter.passes(copy.def(), record) {
+        let record = copy.record_bytes(&stored).map_err(|error| AdminError::internal(error.to_string()))?;
+        if filter.passes(copy.def(), &record) {
             bytes += record.len();
-            records.push(Bytes::copy_from_slice(record));
+            records.push(Bytes::copy_from_slice(&record));
         }
     }
     if let Some(place) = place {

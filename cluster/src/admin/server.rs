@@ -134,6 +134,10 @@ pub(crate) async fn answer(node: &Arc<NodeInner>, request: AdminRequest) -> Answ
         AdminRequest::TableRename { table, to } => alterations::rename(node, table, to).await,
         AdminRequest::TableSet { table, options } => alterations::set_options(node, table, options).await,
         AdminRequest::TableCopyMode { table, mode } => Ok(alterations::start_set_copy(node, table, mode)),
+        AdminRequest::TableTransform { table, shape, now } => {
+            Ok(alterations::start_transform(node, table, shape, now))
+        }
+        AdminRequest::FormerShapes { table } => alterations::former_shapes(node, &table),
         AdminRequest::MoveCopy { table, from, to } => Ok(alterations::start_move(node, table, from, to)),
         AdminRequest::BackupBegin { tables, read } => backups::begin(node, tables, read).await,
         AdminRequest::BackupRead { backup, part } => backups::read(node, backup, part).await,

@@ -6,6 +6,7 @@ mod failover;
 mod loader;
 mod loading;
 mod purge;
+mod rewriting;
 pub(crate) mod suspect;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::loading::Loading;
+use self::rewriting::Rewriting;
 use crate::config::NodeConfig;
 use crate::door;
 use crate::error::{StartError, WriteError};
@@ -73,6 +75,7 @@ pub(crate) struct Engine {
     pub(crate) peers: Arc<Peers>,
     pub(crate) sources: Arc<HeldViews>,
     pub(crate) loading: Loading,
+    pub(crate) rewriting: Rewriting,
     pub(crate) proposer: Proposer,
     pub(crate) turns: Arc<Turns>,
     pub(crate) work: mpsc::Sender<Work>,
@@ -129,6 +132,7 @@ impl Engine {
             peers,
             sources: Arc::new(HeldViews::new(COPIES_MAX)),
             loading: Loading::default(),
+            rewriting: Rewriting::default(),
             proposer,
             turns,
             work,
@@ -225,6 +229,7 @@ impl Engine {
         self.spawn(duties::announce(Arc::downgrade(self)));
         self.spawn(duties::lead(Arc::downgrade(self)));
         self.spawn(crate::indexes::lead(Arc::downgrade(self)));
+        self.spawn(rewriting::run(Arc::downgrade(self)));
         Ok(())
     }
 

@@ -36,11 +36,8 @@ pub(crate) fn write(view: &View, dir: &Path) -> Result<Vec<PathBuf>, (PathBuf, S
         let mut out = BufWriter::new(file);
         for record in copy.rows() {
             let record = record.map_err(|error| failed(&path, &error))?;
-            let json = copy
-                .def()
-                .shape
-                .to_json(copy.record_bytes(&record))
-                .map_err(|error| failed(&path, &error))?;
+            let bytes = copy.record_bytes(&record).map_err(|error| failed(&path, &error))?;
+            let json = copy.def().shape.to_json(&bytes).map_err(|error| failed(&path, &error))?;
             writeln!(out, "{json}").map_err(|error| failed(&path, &error))?;
         }
         let file = out.into_inner().map_err(|error| failed(&path, &error))?;

@@ -4,7 +4,7 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use tabularaft_schema::{Key, KeyFor, Record, TableKind};
-use tabularaft_store::{LogIndex, StoreError, StoredRecord, TableView, View};
+use tabularaft_store::{LogIndex, RowRef, StoreError, StoredRecord, TableView, View};
 
 use super::bounds::{end_of, key_bounds};
 use super::{Table, Versioned};
@@ -33,10 +33,11 @@ impl<R: Record> Table<R> {
             if copy.def().kind == TableKind::Bag {
                 return copy.prefix(key.as_bytes()).next().map(|stored| found(copy, stored)).transpose();
             }
-            let row = copy
-                .get_with(key.as_bytes(), |row| versioned(row.value(), row.version()))
-                .map_err(store_error)?;
-            row.transpose()
+            let read = |row: RowRef<'_>| {
+                let record = copy.record_of(key.as_bytes(), row).map_err(store_error)?;
+                versioned(&record, row.version())
+            };
+            copy.get_with(key.as_bytes(), read).map_err(store_error)?.transpose()
         })
     }
 
@@ -49,7 +50,7 @@ impl<R: Record> Table<R> {
         let key = key.to_key();
         self.read(|copy| {
             let stored = copy.get_all(key.as_bytes()).map_err(store_error)?;
-            stored.into_iter().map(|stored| Ok(R::decode(copy.record_bytes(&stored))?)).collect()
+            stored.into_iter().map(|stored| decoded(copy, Ok(stored))).collect()
         })
     }
 
@@ -163,7 +164,7 @@ fn found<R: Record>(
     stored: Result<StoredRecord<'_>, StoreError>,
 ) -> Result<Versioned<R>, ReadError> {
     let stored = stored.map_err(store_error)?;
-    versioned(copy.record_bytes(&stored), stored.version())
+    versioned(&copy.record_bytes(&stored).map_err(store_error)?, stored.version())
 }
 
 /// The record of what is stored, or why it cannot be had.
@@ -171,7 +172,8 @@ pub(crate) fn decoded<R: Record>(
     copy: &TableView,
     stored: Result<StoredRecord<'_>, StoreError>,
 ) -> Result<R, ReadError> {
-    Ok(R::decode(copy.record_bytes(&stored.map_err(store_error)?))?)
+    let stored = stored.map_err(store_error)?;
+    Ok(R::decode(&copy.record_bytes(&stored).map_err(store_error)?)?)
 }
 
 fn store_error(error: StoreError) -> ReadError {

@@ -141,7 +141,8 @@ impl<R: Record> Table<R> {
         let engine = self.node.engine().ok_or(WriteError::Stopped)?;
         let id = self.id_in(&engine.store.read()).map_err(not_writable)?;
         drop(engine);
-        self.node.write(request(id), door::now() + self.timeout).await
+        let request = request(id).with_record_version(id, self.def.shape.version);
+        self.node.write(request, door::now() + self.timeout).await
     }
 }
 

@@ -1,12 +1,13 @@
 //! Reading one table of a view, as records in bytes, with what a transaction has written itself.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::ops::{Bound, ControlFlow};
 
 use bytes::Bytes;
-use tabularaft_store::{StoredRecord, TableRange, TableView};
+use tabularaft_store::{RowRef, StoredRecord, TableRange, TableView};
 
 use super::error::store_error;
 use super::reads::Range;
@@ -47,7 +48,8 @@ impl<'t> Reading<'t> {
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>, ReadError> {
         let Some(state) = self.state else {
-            return self.copy.get_with(key, |row| read(row.value())).map_err(store_error);
+            let read = |row: RowRef<'_>| self.copy.record_of(key, row).map(|record| read(&record));
+            return self.copy.get_with(key, read).and_then(Option::transpose).map_err(store_error);
         };
         let state = &mut *state.borrow_mut();
         match state.writes.shadow(self.copy.id()).and_then(|shadow| shadow.own(key)).cloned() {
@@ -74,7 +76,11 @@ impl<'t> Reading<'t> {
             state.reads.content(table, key, record.clone());
             return Ok(record.as_deref().map(read));
         }
-        let found = self.copy.get_with(key, |row| (read(row.value()), row.version())).map_err(store_error)?;
+        let read = |row: RowRef<'_>| {
+            let record = self.copy.record_of(key, row)?;
+            Ok((read(&record), row.version()))
+        };
+        let found = self.copy.get_with(key, read).and_then(Option::transpose).map_err(store_error)?;
         let (record, version) = found.map_or((None, 0), |(record, version)| (Some(record), version));
         state.reads.record(table, key, version);
         Ok(record)
@@ -109,10 +115,10 @@ impl<'t> Reading<'t> {
         for found in self.merge(span) {
             let next = found.and_then(|found| {
                 let record = match &found {
-                    Found::Stored(stored) => self.copy.record_bytes(stored),
-                    Found::Own(_, record) => record,
+                    Found::Stored(stored) => self.copy.record_bytes(stored).map_err(store_error)?,
+                    Found::Own(_, record) => Cow::Borrowed(&record[..]),
                 };
-                let next = visit(found.key(), record)?;
+                let next = visit(found.key(), &record)?;
                 Ok(next.is_break().then(|| Bytes::copy_from_slice(found.key())))
             });
             match next {
@@ -210,7 +216,9 @@ impl<'v> Visits<'v> {
                 }
             }
             let Some((key, own)) = self.own.next() else { continue };
-            let before = stored.map(|stored| Bytes::copy_from_slice(self.copy.record_bytes(&stored)));
+            let before =
+                |stored| self.copy.record_bytes(&stored).map(|record| Bytes::copy_from_slice(&record));
+            let before = stored.map(before).transpose().map_err(store_error)?;
             let Some(state) = self.state else { continue };
             if let Some(record) = state.borrow().writes.after(&own, before)? {
                 return Ok(Some(Found::Own(key, record)));

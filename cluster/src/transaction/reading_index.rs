@@ -59,8 +59,11 @@ impl<'t> Reading<'t> {
     }
 
     fn visit_view(&self, index: &IndexView, span: &IndexSpan, visit: Visit<'_>) -> Result<(), ReadError> {
+        // Records of former versions have to be migrated, so their rows are looked up, which say the version.
+        let in_key =
+            |key| record_of_storage_key(self.copy.def(), key).filter(|_| self.copy.upgrade().is_none());
         for entry in index.entries(&span.bounds, span.reverse) {
-            let next = match record_of_storage_key(self.copy.def(), entry.storage_key()) {
+            let next = match in_key(entry.storage_key()) {
                 Some(record) => Some(visit(entry, record)),
                 None => with_record(self.copy, entry, |record, _| visit(entry, record))?,
             };
@@ -193,10 +196,10 @@ fn with_record<T>(
 ) -> Result<Option<T>, ReadError> {
     let key = entry.storage_key();
     let read = |row: tabularaft_store::RowRef<'_>| {
-        let record = record_of_storage_key(copy.def(), key).unwrap_or(row.value());
-        read(record, row.version())
+        let record = copy.record_of(key, row)?;
+        Ok(read(&record, row.version()))
     };
-    copy.get_with(key, read).map_err(store_error)
+    copy.get_with(key, read).and_then(Option::transpose).map_err(store_error)
 }
 
 fn key_of<'k>(copy: &TableView, storage_key: &'k [u8]) -> &'k [u8] {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tabularaft_schema::TableId;
 use tabularaft_store::LogIndex;
 
 use super::conflict::Conflict;
@@ -16,7 +17,7 @@ use crate::engine::Engine;
 use crate::error::WriteError;
 use crate::inner::NodeInner;
 use crate::turns::Turn;
-use crate::write::{Place, Rejection, Request};
+use crate::write::{Op, Place, Rejection, Request};
 
 /// So often a closure may want turns at more records than at its last run; then it goes on without.
 const DISCOVERIES_MAX: u32 = 8;
@@ -144,14 +145,18 @@ impl Run<'_> {
         index: LogIndex,
     ) -> Result<Verdict, TransactionError> {
         let left = state.left().map_err(TxError::from)?;
-        let TxState { reads, writes, .. } = state;
+        let TxState { reads, writes, record_versions, .. } = state;
         let (guards, ops) = (reads.into_guards(last_version), writes.into_ops());
         if guards.is_empty() && ops.is_empty() {
             return Ok(Verdict::Accepted(index));
         }
         let reads_only = ops.is_empty();
         let releases = turn.as_ref().and_then(Turn::releases);
-        let request = Request::transaction(guards, ops, releases);
+        let written: BTreeSet<TableId> = ops.iter().filter_map(Op::table).collect();
+        let mut request = Request::transaction(guards, ops, releases);
+        for (table, version) in record_versions.into_iter().filter(|(table, _)| written.contains(table)) {
+            request = request.with_record_version(table, version);
+        }
         let submitted = engine.submit(request, self.deadline).await?;
         if let Some(turn) = turn {
             turn.pass_on(left);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use tabularaft_schema::TableId;
 
 use crate::config::NodeConfig;
 use crate::error::ReadError;
@@ -20,6 +21,8 @@ pub(super) struct TxState {
     pub(super) turn: BTreeMap<Place, Option<Bytes>>,
     /// The records that were read for update without having a turn.
     pub(super) wanted: BTreeSet<Place>,
+    /// The record versions of the tables in the view, where they are not 1.
+    pub(super) record_versions: BTreeMap<TableId, u32>,
     limits: Limits,
 }
 
@@ -42,7 +45,7 @@ impl Limits {
 impl TxState {
     pub(super) fn new(limits: Limits, turn: BTreeMap<Place, Option<Bytes>>) -> Self {
         let (reads, writes) = (Reads::default(), Writes::default());
-        Self { reads, writes, turn, wanted: BTreeSet::new(), limits }
+        Self { reads, writes, turn, wanted: BTreeSet::new(), record_versions: BTreeMap::new(), limits }
     }
 
     /// The record is about to be changed, so it should be this transaction's turn.

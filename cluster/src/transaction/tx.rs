@@ -127,6 +127,9 @@ impl Tx {
 
     /// What the closure has gathered, and the last version of the view that it read.
     pub(super) fn into_parts(self) -> (TxState, u64) {
-        (self.state.into_inner(), self.view.last_version())
+        let mut state = self.state.into_inner();
+        let versions = self.view.tables().map(|copy| (copy.id(), copy.def().shape.version));
+        state.record_versions = versions.filter(|(_, version)| *version != 1).collect();
+        (state, self.view.last_version())
     }
 }

@@ -43,8 +43,13 @@ impl Settled<'_> {
         if let Some(pending) = self.overlay.get(copy.id(), key) {
             return Ok(pending.row.clone());
         }
-        let row = copy.get(key).map_err(|error| not_applicable(copy, &error.to_string()))?;
-        Ok(row.map(|row| PendingRow { version: row.version(), value: Bytes::copy_from_slice(row.value()) }))
+        let failed = |error: tabularaft_store::StoreError| not_applicable(copy, &error.to_string());
+        let Some(row) = copy.get(key).map_err(failed)? else { return Ok(None) };
+        let value = match copy.def().kind {
+            TableKind::Bag => Bytes::new(),
+            _ => Bytes::copy_from_slice(&copy.record_of(key, row.as_row_ref()).map_err(failed)?),
+        };
+        Ok(Some(PendingRow { version: row.version(), value }))
     }
 }
 
@@ -69,16 +74,18 @@ impl Decider<'_> {
         for guard in &request.guards {
             self.check(guard)?;
         }
-        let mut staged = Staged::new(owner, *self.next_version);
+        let mut staged = Staged::new(owner, *self.next_version, &request.guards);
         let mut results = Vec::with_capacity(request.ops.len());
         for op in &request.ops {
             results.push(self.operate(&mut staged, op)?);
         }
         let claims = self.check_unique(&staged)?;
         let moved = self.moved(&staged)?;
-        *self.next_version = staged.next_version;
+        // A record that is only rewritten keeps its version, and what was read of it stays true.
+        let first_version = std::mem::replace(self.next_version, staged.next_version);
+        let is_change = |effect: &&Effect| effect.version().is_some_and(|version| version >= first_version);
         self.take_growth(&staged);
-        staged.effects.iter().for_each(|effect| self.recent.note(effect));
+        staged.effects.iter().filter(is_change).for_each(|effect| self.recent.note(effect));
         self.note_moved(moved, staged.next_version.saturating_sub(1));
         effects.append(&mut staged.effects);
         for (claimed, key) in claims {
@@ -98,6 +105,7 @@ impl Decider<'_> {
             return Ok(());
         }
         match guard {
+            Guard::RecordVersion { .. } => Ok(()),
             Guard::Version { table, key, version } => {
                 let copy = self.table(*table)?;
                 match self.version(copy, key)? {
@@ -187,6 +195,10 @@ impl Decider<'_> {
                 staged.effects.push(Effect::Barrier { token: *token });
                 Ok(OpResult::Done)
             }
+            Op::Transform { table, shape, checked } => self.transform(staged, table, shape, *checked),
+            Op::Rewrite { table, record_version, records } => {
+                self.rewrite(staged, self.table(*table)?, *record_version, records)
+            }
             Op::Reap { table, records } => self.reap(staged, self.table(*table)?, records),
         }
     }
@@ -198,18 +210,18 @@ impl Decider<'_> {
         key: &Bytes,
         value: &Bytes,
     ) -> Result<OpResult, Rejection> {
-        self.check_size(copy, key, value)?;
-        let (key, value) = match copy.def().kind {
-            TableKind::Bag => (bag_storage_key(key, value), Bytes::new()),
-            _ => (key.clone(), value.clone()),
-        };
-        if copy.def().kind == TableKind::Bag
-            && let Some(row) = self.current(staged, copy, &key)?
-        {
-            return Ok(OpResult::Version(row.version));
+        let value = self.in_present_shape(staged, copy, value)?;
+        self.check_size(copy, key, &value)?;
+        if Self::is_bag(copy) {
+            if let Some((_, version)) = self.bag_place(staged, copy, key, &value)? {
+                return Ok(OpResult::Version(version));
+            }
+            let place = bag_storage_key(key, &value);
+            self.resize(staged, copy, &place, Some(0))?;
+            return Ok(OpResult::Version(staged.put(copy, place, Bytes::new())));
         }
-        self.resize(staged, copy, &key, Some(value.len()))?;
-        Ok(OpResult::Version(staged.put(copy, key, value)))
+        self.resize(staged, copy, key, Some(value.len()))?;
+        Ok(OpResult::Version(staged.put(copy, key.clone(), value)))
     }
 
     fn require_absent(&self, staged: &Staged, copy: &TableView, key: &Bytes) -> Result<(), Rejection> {
@@ -266,15 +278,16 @@ impl Decider<'_> {
         key: &Bytes,
         value: &Bytes,
     ) -> Result<OpResult, Rejection> {
-        let (key, is_bag) = match copy.def().kind {
-            TableKind::Bag => (bag_storage_key(key, value), true),
-            _ => (key.clone(), false),
+        let value = self.in_present_shape(staged, copy, value)?;
+        let place = match Self::is_bag(copy) {
+            true => self.bag_place(staged, copy, key, &value)?.map(|(place, _)| place),
+            false => self.current(staged, copy, key)?.filter(|row| row.value == value).map(|_| key.clone()),
         };
-        let matches = self.current(staged, copy, &key)?.is_some_and(|row| is_bag || row.value == *value);
-        if matches {
-            self.remove(staged, copy, key)?;
+        let found = place.is_some();
+        if let Some(place) = place {
+            self.remove(staged, copy, place)?;
         }
-        Ok(OpResult::Count(u64::from(matches)))
+        Ok(OpResult::Count(u64::from(found)))
     }
 
     fn add(
@@ -289,8 +302,10 @@ impl Decider<'_> {
         if copy.def().kind == TableKind::Bag {
             return Err(not_applicable(copy, "a bag holds no counters; use a set or an ordered set"));
         }
+        let field = self.present_field(staged, copy, field)?;
+        let otherwise = otherwise.map(|record| self.in_present_shape(staged, copy, record)).transpose()?;
         let current = self.current(staged, copy, key)?.map(|row| row.value);
-        let Some(record) = current.as_ref().or(otherwise) else {
+        let Some(record) = current.as_ref().or(otherwise.as_ref()) else {
             return Err(Rejection::NoSuchRecord { table: name(copy) });
         };
         let (record, result) =
@@ -303,6 +318,13 @@ impl Decider<'_> {
 
     fn schema(&self, staged: &mut Staged, change: &SchemaChange) -> Result<OpResult, Rejection> {
         self.check_index_change(change)?;
+        match change {
+            SchemaChange::Transform { table, shape } => return self.transform(staged, table, shape, 0),
+            SchemaChange::ForgetFormerShapes { table } if !self.speaks_of_present(staged, table) => {
+                return Ok(OpResult::Found(false));
+            }
+            _ => {}
+        }
         match self.view.schema().apply(change) {
             Ok(None) => Ok(OpResult::Found(false)),
             Ok(Some(_)) => {
@@ -323,7 +345,7 @@ impl Decider<'_> {
         Ok(OpResult::Done)
     }
 
-    fn table(&self, id: TableId) -> Result<&TableView, Rejection> {
+    pub(super) fn table(&self, id: TableId) -> Result<&TableView, Rejection> {
         let copy = self.view.table(id).ok_or(Rejection::NoSuchTable(id.0))?;
         if copy.is_loading() {
             return Err(Rejection::TableLoading { table: name(copy) });
@@ -405,7 +427,7 @@ pub(super) fn name(copy: &TableView) -> String {
     copy.def().name.to_string()
 }
 
-fn not_applicable(copy: &TableView, why: &str) -> Rejection {
+pub(super) fn not_applicable(copy: &TableView, why: &str) -> Rejection {
     Rejection::NotApplicable { table: name(copy), why: why.to_owned() }
 }
 

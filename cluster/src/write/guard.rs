@@ -22,6 +22,9 @@ pub(crate) enum Guard {
     /// The record under this key has this content (`None`: there is none), for a transaction that was told so before it
     /// was committed. Versions would not do: those of entries that were lost are used again.
     Content { table: TableId, key: Bytes, record: Option<Bytes> },
+    /// Not a condition: the records that the request writes to the table are of this record version. What is not said
+    /// so is of version 1. The leader brings them to the version that the table has by then.
+    RecordVersion { table: TableId, version: u32 },
 }
 
 /// Which order of keys the bounds of a range are in.
@@ -44,6 +47,7 @@ impl Guard {
         match self {
             Guard::Version { key, .. } | Guard::Unchanged { key, .. } => 16 + key.len(),
             Guard::Content { key, record, .. } => 16 + key.len() + record.as_ref().map_or(0, Bytes::len),
+            Guard::RecordVersion { .. } => 12,
             Guard::Range { low, high, .. } => 24 + bound_bytes(low) + bound_bytes(high),
         }
     }

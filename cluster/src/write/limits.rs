@@ -9,8 +9,8 @@ use bytes::Bytes;
 use tabularaft_schema::TableId;
 use tabularaft_store::TableView;
 
-use super::decide::{Decider, name};
-use super::request::{Rejection, TableLimit};
+use super::decide::{Decider, name, not_applicable};
+use super::request::{Rejection, Rewritten, TableLimit};
 use super::staged::Staged;
 
 /// How much a table holds.
@@ -100,8 +100,47 @@ impl Decider<'_> {
         if !is_limited(copy) {
             return Ok(());
         }
-        let before = self.current(staged, copy, key)?.map(|row| row.value.len());
+        let before = self.stored_bytes(staged, copy, key)?;
         let step = Growth::between(key.len(), before, after);
+        self.check_growth(staged, copy, step)?;
+        grow(staged, copy, step);
+        Ok(())
+    }
+
+    /// As [`resize`](Self::resize), of what happens in any case: the record under `key` of so many bytes becomes
+    /// another one, or none.
+    pub(super) fn reform(
+        staged: &mut Staged,
+        copy: &TableView,
+        before: &Rewritten,
+        before_bytes: usize,
+        stays: bool,
+    ) {
+        if is_limited(copy) {
+            grow(staged, copy, Growth::between(before.key.len(), Some(before_bytes), None));
+            let after = stays.then_some(before.value.len());
+            grow(staged, copy, Growth::between(before.to.len(), None, after));
+        }
+    }
+
+    /// How many bytes the record takes as it is stored, which may be in the shape of a former version.
+    fn stored_bytes(
+        &self,
+        staged: &Staged,
+        copy: &TableView,
+        key: &Bytes,
+    ) -> Result<Option<usize>, Rejection> {
+        if copy.upgrade().is_none()
+            || staged.row(copy.id(), key).is_some()
+            || self.overlay.get(copy.id(), key).is_some()
+        {
+            return Ok(self.current(staged, copy, key)?.map(|row| row.value.len()));
+        }
+        let row = copy.get(key).map_err(|error| not_applicable(copy, &error.to_string()))?;
+        Ok(row.map(|row| row.value().len()))
+    }
+
+    fn check_growth(&self, staged: &Staged, copy: &TableView, step: Growth) -> Result<(), Rejection> {
         let so_far = staged.growth.get(&copy.id()).copied().unwrap_or_default();
         let now = self.overlay.count(copy.id(), Count::in_view(copy)).grown(so_far);
         let then = now.grown(step);
@@ -113,9 +152,7 @@ impl Decider<'_> {
             _ => Ok(()),
         };
         exceeds(options.records_max, now.records, then.records, TableLimit::Records)?;
-        exceeds(options.bytes_max, now.bytes, then.bytes, TableLimit::Bytes)?;
-        staged.growth.insert(copy.id(), so_far.and(step));
-        Ok(())
+        exceeds(options.bytes_max, now.bytes, then.bytes, TableLimit::Bytes)
     }
 
     /// Takes over what the request that is being decided adds to the tables.
@@ -126,6 +163,11 @@ impl Decider<'_> {
             }
         }
     }
+}
+
+fn grow(staged: &mut Staged, copy: &TableView, step: Growth) {
+    let so_far = staged.growth.get(&copy.id()).copied().unwrap_or_default();
+    staged.growth.insert(copy.id(), so_far.and(step));
 }
 
 #[cfg(test)]

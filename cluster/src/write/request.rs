@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tabularaft_schema::{SchemaChange, TableId};
+use tabularaft_schema::{RecordShape, SchemaChange, TableId, TableName};
 use tabularaft_store::MemberChange;
 
 use super::guard::Guard;
@@ -35,12 +35,26 @@ impl Request {
         Self { guards, ops, silent: true, releases }
     }
 
+    /// Says that the records it writes to a table are of this record version; without, they are of version 1.
+    #[must_use]
+    pub(crate) fn with_record_version(mut self, table: TableId, version: u32) -> Self {
+        if version != 1 {
+            self.guards.push(Guard::RecordVersion { table, version });
+        }
+        self
+    }
+
     /// Exclusive requests change what other decisions rest on, so they are decided with nothing else in flight.
     pub(crate) fn is_exclusive(&self) -> bool {
         let exclusive = |op: &Op| {
             matches!(
                 op,
-                Op::Clear { .. } | Op::Restart { .. } | Op::Schema(_) | Op::Member(_) | Op::Barrier { .. }
+                Op::Clear { .. }
+                    | Op::Restart { .. }
+                    | Op::Schema(_)
+                    | Op::Member(_)
+                    | Op::Barrier { .. }
+                    | Op::Transform { .. }
             )
         };
         self.ops.iter().any(exclusive)
@@ -107,6 +121,18 @@ pub(crate) enum Op {
         table: TableId,
         records: Vec<(Bytes, u64)>,
     },
+    /// Gives the records of a table another shape. All records of versions up to `checked` are known to be fit for it.
+    Transform {
+        table: TableName,
+        shape: RecordShape,
+        checked: u64,
+    },
+    /// Puts records of former record versions into the form of this one, if they are still as they were found.
+    Rewrite {
+        table: TableId,
+        record_version: u32,
+        records: Vec<Rewritten>,
+    },
 }
 
 impl Op {
@@ -119,8 +145,13 @@ impl Op {
             | Op::DeleteObject { table, .. }
             | Op::Add { table, .. }
             | Op::Clear { table }
-            | Op::Reap { table, .. } => Some(*table),
-            Op::Restart { .. } | Op::Schema(_) | Op::Member(_) | Op::Barrier { .. } => None,
+            | Op::Reap { table, .. }
+            | Op::Rewrite { table, .. } => Some(*table),
+            Op::Restart { .. }
+            | Op::Schema(_)
+            | Op::Member(_)
+            | Op::Barrier { .. }
+            | Op::Transform { .. } => None,
         }
     }
 
@@ -131,10 +162,28 @@ impl Op {
             | Op::InsertNew { key, value, .. }
             | Op::DeleteObject { key, value, .. } => key.len() + value.len(),
             Op::Delete { key, .. } => key.len(),
+            Op::Rewrite { records, .. } => records.iter().map(Rewritten::bytes).sum(),
             Op::Reap { records, .. } => records.iter().map(|(key, _)| key.len() + 8).sum(),
             Op::Add { key, otherwise, .. } => key.len() + otherwise.as_ref().map_or(0, Bytes::len),
             _ => 256,
         }
+    }
+}
+
+/// A record of a former record version in its new form.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Rewritten {
+    /// The storage key under which it was found, with this version.
+    pub(crate) key: Bytes,
+    pub(crate) version: u64,
+    /// The storage key of the new form: another one in a bag.
+    pub(crate) to: Bytes,
+    pub(crate) value: Bytes,
+}
+
+impl Rewritten {
+    pub(crate) fn bytes(&self) -> usize {
+        16 + self.key.len() + self.to.len() + self.value.len()
     }
 }
 
@@ -290,6 +339,33 @@ pub enum Rejection {
         values: u64,
         /// The first of them.
         first: Vec<DuplicateValue>,
+    },
+    /// The write is of another record version than the table, and cannot be brought to it.
+    #[error(
+        "table {table} has records of record version {present} now, and this write is of version {written}: {why}; \
+         use the record type of version {present}"
+    )]
+    RecordVersion {
+        /// The table's name.
+        table: String,
+        /// The record version of the write.
+        written: u32,
+        /// The table's.
+        present: u32,
+        /// What is in the way.
+        why: String,
+    },
+    /// A record is not fit for the shape that the table was to get.
+    #[error(
+        "table {table}: the record with the key {key} cannot be transformed: {why}; the table is unchanged"
+    )]
+    Migration {
+        /// The table's name.
+        table: String,
+        /// The key, as JSON.
+        key: String,
+        /// What the migration says.
+        why: String,
     },
 }
 

@@ -7,14 +7,18 @@ use bytes::Bytes;
 use tabularaft_schema::TableId;
 use tabularaft_store::{Effect, Incarnation, TableView};
 
+use super::guard::Guard;
 use super::limits::Growth;
 use super::overlay::PendingRow;
+use super::request::Rewritten;
 
 type Place = (TableId, Bytes);
 
 /// What a request has come to so far.
 pub(super) struct Staged {
     owner: Incarnation,
+    /// What the request says of the record versions that it writes.
+    record_versions: Vec<(TableId, u32)>,
     /// Of tables with a limit.
     pub(super) growth: BTreeMap<TableId, Growth>,
     pub(super) effects: Vec<Effect>,
@@ -24,8 +28,20 @@ pub(super) struct Staged {
 }
 
 impl Staged {
-    pub(super) fn new(owner: Incarnation, next_version: u64) -> Self {
-        Self { owner, growth: BTreeMap::new(), effects: Vec::new(), rows: BTreeMap::new(), next_version }
+    pub(super) fn new(owner: Incarnation, next_version: u64, guards: &[Guard]) -> Self {
+        let record_versions = guards.iter().filter_map(|guard| match guard {
+            Guard::RecordVersion { table, version } => Some((*table, *version)),
+            _ => None,
+        });
+        let record_versions = record_versions.collect();
+        Self {
+            owner,
+            record_versions,
+            growth: BTreeMap::new(),
+            effects: Vec::new(),
+            rows: BTreeMap::new(),
+            next_version,
+        }
     }
 
     pub(super) fn into_rows(self) -> impl Iterator<Item = (Place, Option<PendingRow>)> {
@@ -69,6 +85,29 @@ impl Staged {
         self.rows.insert((copy.id(), key.clone()), Some(row));
         self.effects.push(Effect::Put { table: copy.id(), key, value, version, owner });
         version
+    }
+
+    /// The record is the same in another form, so it keeps version and owner.
+    pub(super) fn rewrite(&mut self, copy: &TableView, record: &Rewritten, owner: Option<Incarnation>) {
+        let (table, version) = (copy.id(), record.version);
+        if record.to != record.key {
+            self.forget_form(copy, record);
+        }
+        let (key, value) = (record.to.clone(), record.value.clone());
+        self.rows.insert((table, key.clone()), Some(PendingRow { version, value: value.clone() }));
+        self.effects.push(Effect::Put { table, key, value, version, owner });
+    }
+
+    /// The record is there in its new form already.
+    pub(super) fn forget_form(&mut self, copy: &TableView, record: &Rewritten) {
+        let (table, key, version) = (copy.id(), record.key.clone(), record.version);
+        self.rows.insert((table, key.clone()), None);
+        self.effects.push(Effect::Delete { table, key, version });
+    }
+
+    /// The record version of what the request writes to a table.
+    pub(super) fn written_version(&self, table: TableId) -> u32 {
+        self.record_versions.iter().find(|(of, _)| *of == table).map_or(1, |(_, version)| *version)
     }
 
     pub(super) fn delete(&mut self, copy: &TableView, key: Bytes) {

@@ -19,6 +19,10 @@ pub(crate) struct Table {
     local_content: bool,
     load_order: i32,
     record_bytes_max: Option<u32>,
+    read_only: bool,
+    ttl_ms: Option<u64>,
+    records_max: Option<u64>,
+    bytes_max: Option<u64>,
     /// Secondary indexes over functions; those over fields stand at the fields.
     pub(crate) indexes: Vec<FunctionIndex>,
 }
@@ -45,6 +49,10 @@ impl Table {
             local_content: false,
             load_order: 0,
             record_bytes_max: None,
+            read_only: false,
+            ttl_ms: None,
+            records_max: None,
+            bytes_max: None,
             indexes: Vec::new(),
         };
         for attribute in input.attrs.iter().filter(|attribute| attribute.path().is_ident("record")) {
@@ -77,6 +85,11 @@ impl Table {
                 }
                 "load_order" => self.load_order = meta.value()?.parse::<LitInt>()?.base10_parse()?,
                 "record_bytes_max" => self.record_bytes_max = Some(positive(&meta)?),
+                "read_only" => self.read_only = true,
+                "ttl" => self.ttl_ms = Some(time_ms(&meta)?),
+                "ttl_ms" => self.ttl_ms = Some(positive(&meta)?),
+                "records_max" => self.records_max = Some(positive(&meta)?),
+                "bytes_max" => self.bytes_max = Some(positive(&meta)?),
                 "index" => self.indexes.push(function_index(&meta)?),
                 "crate" => {
                     let path: LitStr = meta.value()?.parse()?;
@@ -102,21 +115,38 @@ impl Table {
         }
     }
 
-    /// The arguments of `__private::options`, behind the builder.
+    /// An expression of type `TableOptions`.
     pub(crate) fn options(&self) -> TokenStream {
-        let Self { owned, local_content, load_order, .. } = self;
-        let record_bytes_max = match self.record_bytes_max {
-            Some(bytes) => quote!(::core::option::Option::Some(#bytes)),
-            None => quote!(::core::option::Option::None),
-        };
-        quote!(#owned, #local_content, #load_order, #record_bytes_max)
+        let Self { crate_path, owned, local_content, load_order, read_only, .. } = self;
+        let record_bytes_max = or_none(self.record_bytes_max);
+        let (ttl_ms, records_max, bytes_max) =
+            (or_none(self.ttl_ms), or_none(self.records_max), or_none(self.bytes_max));
+        quote! {
+            #crate_path::TableOptions {
+                owned: #owned,
+                local_content: #local_content,
+                load_order: #load_order,
+                record_bytes_max: #record_bytes_max,
+                read_only: #read_only,
+                ttl_ms: #ttl_ms,
+                records_max: #records_max,
+                bytes_max: #bytes_max,
+            }
+        }
+    }
+}
+
+fn or_none<T: quote::ToTokens>(value: Option<T>) -> TokenStream {
+    match value {
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
     }
 }
 
 fn unknown(meta: &ParseNestedMeta<'_>) -> Error {
     meta.error(
         "unknown property: expected table, kind, copy, version, owned, local_content, load_order, \
-         record_bytes_max, index or crate",
+         record_bytes_max, read_only, ttl, ttl_ms, records_max, bytes_max, index or crate",
     )
 }
 
@@ -160,12 +190,34 @@ fn one_of(meta: &ParseNestedMeta<'_>, variants: [(&'static str, &'static str); 3
     })
 }
 
-fn positive(meta: &ParseNestedMeta<'_>) -> Result<u32> {
+fn positive<T: std::str::FromStr + Default + PartialEq>(meta: &ParseNestedMeta<'_>) -> Result<T>
+where
+    T::Err: std::fmt::Display,
+{
     let literal: LitInt = meta.value()?.parse()?;
-    match literal.base10_parse() {
-        Ok(0) => Err(Error::new(literal.span(), "expected a number above 0")),
+    match literal.base10_parse::<T>() {
+        Ok(number) if number == T::default() => Err(Error::new(literal.span(), "expected a number above 0")),
         parsed => parsed,
     }
+}
+
+/// Milliseconds of a time such as `500ms`, `30s`, `5m`, `12h` or `7d`.
+fn time_ms(meta: &ParseNestedMeta<'_>) -> Result<u64> {
+    let literal: LitStr = meta.value()?.parse()?;
+    let text = literal.value();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let unit_ms = match text.get(digits..) {
+        Some("ms") => Some(1),
+        Some("s") => Some(1_000),
+        Some("m") => Some(60_000),
+        Some("h") => Some(3_600_000),
+        Some("d") => Some(86_400_000),
+        _ => None,
+    };
+    let number: Option<u64> = text.get(..digits).and_then(|number| number.parse().ok());
+    let ms = number.zip(unit_ms).and_then(|(number, unit): (u64, u64)| number.checked_mul(unit));
+    let problem = "expected a time above 0 such as \"500ms\", \"30s\", \"5m\", \"12h\" or \"7d\"";
+    ms.filter(|ms| *ms > 0).ok_or_else(|| Error::new(literal.span(), problem))
 }
 
 #[cfg(test)]
@@ -187,6 +239,7 @@ mod tests {
         assert_eq!((table.name.as_str(), table.kind, table.copy), ("t", "OrderedSet", "DiscOnly"));
         assert_eq!((table.version, table.load_order, table.record_bytes_max), (3, -2, Some(100)));
         assert!(table.owned && !table.local_content);
+        assert_eq!((table.read_only, table.ttl_ms), (false, None));
         let path = table.crate_path;
         assert_eq!(quote!(#path).to_string(), "x :: y");
     }
@@ -208,6 +261,27 @@ mod tests {
             struct T;
         ));
         assert!(nameless.contains("over a function"), "{nameless}");
+    }
+
+    #[test]
+    fn what_a_table_may_hold_and_for_how_long_is_read() {
+        let table = Table::of(&parse_quote! {
+            #[record(table = "t", read_only, ttl = "30s", records_max = 5_000_000_000, bytes_max = 7)]
+            struct T;
+        })
+        .unwrap();
+        assert!(table.read_only);
+        assert_eq!(
+            (table.ttl_ms, table.records_max, table.bytes_max),
+            (Some(30_000), Some(5_000_000_000), Some(7))
+        );
+        for wrong in ["30", "0s", "s", "1w", "99999999999999999999d", "-1s"] {
+            let told = message(&parse_quote!(
+                #[record(table = "t", ttl = #wrong)]
+                struct T;
+            ));
+            assert!(told.contains("expected a time"), "{wrong}: {told}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod index;
 mod key;
+mod migration;
 mod module;
 mod name;
 mod record;
@@ -10,6 +11,7 @@ mod table_def;
 
 pub use index::IndexError;
 pub use key::KeyError;
+pub use migration::MigrationError;
 pub use module::{MissingModules, ModuleError};
 pub use name::{InvalidFieldType, InvalidName};
 pub use record::RecordError;
@@ -36,6 +38,9 @@ pub enum Error {
     /// A secondary index cannot be kept by this program.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// A record of a former version cannot be read as one of the present version.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
     /// A table definition contradicts itself.
     #[error(transparent)]
     TableDef(#[from] TableDefError),

@@ -112,6 +112,23 @@ pub enum SchemaError {
         /// Its type.
         field_type: String,
     },
+    /// Migrations are found by the table's name, and records of former versions need them.
+    #[error(
+        "table `{table}` has records of former versions and keeps its name until they are rewritten; \
+         `store-admin table info {table}` tells, and it takes no longer than the leader needs to rewrite them"
+    )]
+    BeingTransformed {
+        /// The table.
+        table: TableName,
+    },
+    /// No leader can look after records that every node has for itself.
+    #[error(
+        "table `{table}` has local content: its records cannot be transformed; create another table for them"
+    )]
+    LocalTransform {
+        /// The table.
+        table: TableName,
+    },
     /// The schema holds as many tables as it may.
     #[error("the schema holds {tables_max} tables, the most allowed; drop one first")]
     TooManyTables {

@@ -103,7 +103,8 @@ impl BackupSource {
         let cursor = self.cursor.take();
         for stored in copy.rows_after(cursor.as_deref()) {
             let stored = stored?;
-            self.writer.record(self.at, stored.version(), stored.owner(), copy.record_bytes(&stored))?;
+            let record = copy.record_bytes(&stored)?;
+            self.writer.record(self.at, stored.version(), stored.owner(), &record)?;
             self.records += 1;
             if self.writer.out_mut().len() >= bytes_wanted {
                 self.cursor = Some(stored.key().to_vec());

@@ -14,7 +14,10 @@ use crate::stored_record::StoredRecord;
 use crate::table_range::TableRange;
 use crate::{Incarnation, TableDigest};
 
-const CHUNK_VERSION: u8 = 1;
+/// Of chunks whose records all have record version 1.
+const PLAIN_VERSION: u8 = 1;
+/// Of chunks that say the record version of each record.
+const RESHAPED_VERSION: u8 = 2;
 
 /// What a record takes in a chunk besides key and value, at most.
 const RECORD_OVERHEAD_BYTES: usize = 40;
@@ -68,6 +71,16 @@ pub(super) struct WireChunk<'a> {
     pub(super) records: Vec<WireRecord<'a>>,
 }
 
+/// As [`WireChunk`], with the record version of each record.
+///
+/// Persistent: the order of the fields is the format.
+#[derive(Serialize, Deserialize)]
+struct ReshapedChunk<'a> {
+    #[serde(borrow)]
+    chunk: WireChunk<'a>,
+    record_versions: Vec<u32>,
+}
+
 /// Persistent: the order of the fields is the format.
 #[derive(Serialize, Deserialize)]
 pub(super) struct WireRecord<'a> {
@@ -77,6 +90,13 @@ pub(super) struct WireRecord<'a> {
     owner: Option<Incarnation>,
     #[serde(borrow, with = "serde_bytes")]
     value: &'a [u8],
+    /// Not written: see [`ReshapedChunk`].
+    #[serde(skip, default = "first_record_version")]
+    record_version: u32,
+}
+
+fn first_record_version() -> u32 {
+    1
 }
 
 impl CopyChunk {
@@ -106,19 +126,41 @@ impl CopyChunk {
             next: next.as_deref(),
             records: taken.iter().map(WireRecord::of).collect(),
         };
-        let bytes = sealed::seal(CHUNK_VERSION, &wire).into();
+        let bytes = wire.seal().into();
         Ok(Self { records: taken.len() as u64, bytes, next })
     }
 }
 
 impl<'a> WireChunk<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, ChunkError> {
-        sealed::content(CHUNK_VERSION, bytes).and_then(sealed::decode).map_err(ChunkError::Unreadable)
+        let content = sealed::content(RESHAPED_VERSION, bytes).map_err(ChunkError::Unreadable)?;
+        if bytes.first() == Some(&PLAIN_VERSION) {
+            return sealed::decode(content).map_err(ChunkError::Unreadable);
+        }
+        let ReshapedChunk { mut chunk, record_versions } =
+            sealed::decode(content).map_err(ChunkError::Unreadable)?;
+        if chunk.records.len() != record_versions.len() {
+            let why = "it has not as many record versions as records".to_owned();
+            return Err(ChunkError::Unreadable(SealError::Content { why }));
+        }
+        for (record, record_version) in chunk.records.iter_mut().zip(record_versions) {
+            record.record_version = record_version;
+        }
+        Ok(chunk)
+    }
+
+    /// In the older form if that can say everything.
+    fn seal(self) -> Vec<u8> {
+        if self.records.iter().all(|record| record.record_version == 1) {
+            return sealed::seal(PLAIN_VERSION, &self);
+        }
+        let record_versions = self.records.iter().map(|record| record.record_version).collect();
+        sealed::seal(RESHAPED_VERSION, &ReshapedChunk { chunk: self, record_versions })
     }
 
     pub(super) fn digest_into(&self, digest: &mut TableDigest) {
         for record in &self.records {
-            digest.add(record.key, record.version, record.value);
+            digest.add_row(record.key, record.row());
         }
     }
 }
@@ -126,11 +168,17 @@ impl<'a> WireChunk<'a> {
 impl<'a> WireRecord<'a> {
     fn of(record: &'a StoredRecord<'_>) -> Self {
         let row = record.row();
-        Self { key: record.key(), version: row.version(), owner: row.owner(), value: row.value() }
+        Self {
+            key: record.key(),
+            version: row.version(),
+            owner: row.owner(),
+            value: row.value(),
+            record_version: row.record_version(),
+        }
     }
 
     pub(super) fn row(&self) -> RowRef<'a> {
-        RowRef::new(self.version, self.owner, self.value)
+        RowRef::new(self.version, self.owner, self.value).with_record_version(self.record_version)
     }
 
     pub(super) fn bytes(&self) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use tabularaft_schema::{IndexValues, TableDef, TableId};
+use tabularaft_schema::{IndexValues, TableDef, TableId, Upgrade};
 
 use super::entries::values_of;
 use super::table_indexes::Begun;
@@ -30,6 +30,7 @@ const ROUNDS_MAX: usize = 64;
 struct Job {
     table: TableId,
     def: Arc<TableDef>,
+    upgrade: Option<Arc<Upgrade>>,
     records: Records,
     begun: Begun,
 }
@@ -69,7 +70,7 @@ fn begin(state: &mut State, id: TableId) -> Option<Job> {
     let records = table.records();
     let begun = table.indexes.begin(ticket, records.len())?;
     table.view = None;
-    let job = Job { table: id, def: Arc::clone(&table.def), records, begun };
+    let job = Job { table: id, def: Arc::clone(&table.def), upgrade: table.upgrade.clone(), records, begun };
     state.note_changed(id);
     Some(job)
 }
@@ -126,7 +127,7 @@ fn read(job: &Job, is_stopped: impl Fn() -> bool) -> Result<Option<OrderedMap>, 
             job.begun.progress.reached(number);
         }
         let record = record?;
-        values_of(&job.def, &job.begun.keys, record.key(), record.row(), &mut values);
+        values_of(&job.def, job.upgrade.as_deref(), &job.begun.keys, record.key(), record.row(), &mut values);
         values.iter().for_each(|value| unsorted.push(value, record.key()));
     }
     Ok(Some(unsorted.sorted()))

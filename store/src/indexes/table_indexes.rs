@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tabularaft_schema::{IndexKeys, IndexValues, TableDef};
+use tabularaft_schema::{IndexKeys, IndexValues, TableDef, Upgrade};
 
 use super::entries::{values_of, write_entry};
 use super::secondary_index::{BuildProgress, Building, Content, SecondaryIndex};
@@ -54,7 +54,13 @@ impl TableIndexes {
     }
 
     /// Follows a change of the records. `before` is the row that was under the key.
-    pub(crate) fn note(&mut self, def: &TableDef, change: RecordChange<'_>, before: Option<RowRef<'_>>) {
+    pub(crate) fn note(
+        &mut self,
+        def: &TableDef,
+        upgrade: Option<&Upgrade>,
+        change: RecordChange<'_>,
+        before: Option<RowRef<'_>>,
+    ) {
         let (key, after) = match change {
             RecordChange::Put { key, row } => (key, Some(row)),
             RecordChange::Delete { key } => (key, None),
@@ -63,8 +69,8 @@ impl TableIndexes {
         let Scratch { before: old, after: new, entry } = &mut self.scratch;
         for index in &mut self.all {
             let Some(keys) = index.followed() else { continue };
-            gather(def, keys, key, before, old);
-            gather(def, keys, key, after, new);
+            gather(def, upgrade, keys, key, before, old);
+            gather(def, upgrade, keys, key, after, new);
             if old == new {
                 continue;
             }
@@ -168,13 +174,14 @@ impl TableIndexes {
 
 fn gather(
     def: &TableDef,
+    upgrade: Option<&Upgrade>,
     keys: &IndexKeys,
     storage_key: &[u8],
     row: Option<RowRef<'_>>,
     values: &mut IndexValues,
 ) {
     match row {
-        Some(row) => values_of(def, keys, storage_key, row, values),
+        Some(row) => values_of(def, upgrade, keys, storage_key, row, values),
         None => values.clear(),
     }
 }

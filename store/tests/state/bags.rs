@@ -41,11 +41,11 @@ fn a_bag_keeps_every_different_record_of_a_key_once() {
         let (_, second) = record_in(&def, "a", "2");
         let key = def.key_of_record(&first).unwrap();
         let found = table.get_all(&key).unwrap();
-        let records: Vec<&[u8]> = found.iter().map(|record| table.record_bytes(record)).collect();
+        let records: Vec<&[u8]> = found.iter().map(|record| table.stored_bytes(record)).collect();
         assert_eq!(records, [&first[..], &second[..]], "{mode}");
         assert!(found.iter().all(|record| table.record_key(record) == key.as_bytes()));
         let all: Vec<Vec<u8>> =
-            table.rows().map(|record| table.record_bytes(&record.unwrap()).to_vec()).collect();
+            table.rows().map(|record| table.stored_bytes(&record.unwrap()).to_vec()).collect();
         assert_eq!(all.len(), 3);
         assert_eq!(all[2], record_in(&def, "ab", "3").1);
     }

@@ -75,7 +75,7 @@ fn check_indexes(store: &Store, id: TableId) {
         let mut expected = BTreeSet::new();
         for stored in view.rows() {
             let stored = stored.unwrap();
-            let item = Item::decode(view.record_bytes(&stored)).unwrap();
+            let item = Item::decode(&view.record_bytes(&stored).unwrap()).unwrap();
             for value in item.values(&index.def().name) {
                 let value = index.value_type().unwrap().key_of_value(&value).unwrap();
                 expected.insert((value.into_bytes(), stored.key().to_vec()));

@@ -18,5 +18,6 @@ mod installs;
 mod loading;
 mod local_content;
 mod mode_changes;
+mod record_versions;
 mod restarts;
 mod views;

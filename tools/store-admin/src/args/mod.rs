@@ -22,7 +22,7 @@ pub(crate) use demo::DemoArgs;
 pub(crate) use node::{NodeCommand, RunArgs};
 pub(crate) use records::{DeleteArgs, DumpArgs, GetArgs, LoadArgs, PutArgs, ScanArgs, WhereArg};
 pub(crate) use secret::SecretCommand;
-pub(crate) use table::{CreateArgs, OrNone, SetArgs, TableCommand};
+pub(crate) use table::{CreateArgs, FieldArg, OrNone, SetArgs, TableCommand, TransformArgs};
 pub(crate) use watch::WatchArgs;
 
 /// The operator's command of the Tabularaft table store.
@@ -167,6 +167,8 @@ mod tests {
             "del-copy t --on n2@h",
             "move-copy t --from n1@h --to n2@h",
             "table rename t u",
+            "table transform t --add note:string? --drop size --record-version 7 --now",
+            "table transform t --field id:u64 --field note:string?",
             "table set t --read-only on --ttl 30s --records-max 10 --bytes-max none --load-order -2",
             "table set t --record-bytes-max 100 --copy disc-only --ttl none",
             "put t {}",
@@ -207,6 +209,8 @@ mod tests {
             "table create t --kind set --key a",
             "copy-table t --to n2 --copy ram",
             "table set t",
+            "table transform t",
+            "table transform t --field a:u64 --drop b",
             "table set t --read-only yes",
             "table set t --ttl 30",
             "table set t --ttl 99999999999999999999d",

@@ -27,6 +27,30 @@ pub(crate) enum TableCommand {
     Rename { table: TableName, to: TableName },
     /// Changes options of a table while it is in use
     Set(SetArgs),
+    /// Gives the records of a table another shape; records are read so at once, and rewritten in the background
+    Transform(TransformArgs),
+}
+
+/// Dropped fields, and new ones that may be empty, need nothing else; all others take a migration in the nodes' programs.
+#[derive(Debug, Args)]
+#[group(id = "shape", required = true, multiple = true)]
+pub(crate) struct TransformArgs {
+    pub(crate) table: TableName,
+    /// A field of the new shape, once for each, in order
+    #[arg(long = "field", value_name = "NAME:TYPE", group = "shape", conflicts_with_all = ["add", "drop"])]
+    pub(crate) fields: Vec<FieldArg>,
+    /// A field that comes behind those that are there
+    #[arg(long, value_name = "NAME:TYPE", group = "shape")]
+    pub(crate) add: Vec<FieldArg>,
+    /// A field that goes
+    #[arg(long, value_name = "NAME", group = "shape")]
+    pub(crate) drop: Vec<String>,
+    /// The record version of the new shape; by default the next one
+    #[arg(long, value_name = "N")]
+    pub(crate) record_version: Option<u32>,
+    /// Wait until all records are rewritten
+    #[arg(long)]
+    pub(crate) now: bool,
 }
 
 /// Options that are not named stay as they are.

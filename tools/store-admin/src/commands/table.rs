@@ -1,8 +1,8 @@
-//! `table list|info|create|drop|clear|rename|set`
+//! `table list|info|create|drop|clear|rename|set|transform`
 
-use tabularaft::schema::{TableDef, TableOption, TableOptions};
+use tabularaft::schema::{FieldDef, RecordShape, TableDef, TableOption, TableOptions};
 
-use crate::args::{CreateArgs, GlobalArgs, OrNone, SetArgs, TableCommand};
+use crate::args::{CreateArgs, FieldArg, GlobalArgs, OrNone, SetArgs, TableCommand, TransformArgs};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::session::connect;
@@ -16,8 +16,14 @@ pub(super) async fn run(global: &GlobalArgs, command: TableCommand) -> Outcome {
             if flag.json { output::print_json(&tables) } else { output::print(&output::list_text(&tables)) }
         }
         TableCommand::Info { table, output: flag } => {
-            let info = connect(global).await?.table(&table).await?;
-            if flag.json { output::print_json(&info) } else { output::print(&output::info_text(&info)) }
+            let client = connect(global).await?;
+            let (info, former) = (client.table(&table).await?, client.former_shapes(&table).await?);
+            let document = output::TableDocument { info: &info, former: &former };
+            if flag.json {
+                output::print_json(&document)
+            } else {
+                output::print(&output::info_text(&document))
+            }
         }
         TableCommand::Create(args) => create(global, args).await,
         TableCommand::Drop { table } => {
@@ -33,6 +39,7 @@ pub(super) async fn run(global: &GlobalArgs, command: TableCommand) -> Outcome {
             output::print(&format!("{table} is now {to}\n"))
         }
         TableCommand::Set(args) => set(global, &args).await,
+        TableCommand::Transform(args) => transform(global, &args).await,
     }
 }
 
@@ -48,6 +55,34 @@ async fn set(global: &GlobalArgs, args: &SetArgs) -> Outcome {
             .await?;
     }
     output::print(&format!("changed {}\n", args.table))
+}
+
+async fn transform(global: &GlobalArgs, args: &TransformArgs) -> Outcome {
+    let client = connect(global).await?;
+    let present = client.table(&args.table).await?.def.shape;
+    let shape = shape(args, present)?;
+    let (title, version) = (format!("transform {}", args.table), shape.version);
+    with_bar(&title, global, async |progress| {
+        client.transform_table(&args.table, shape, args.now, progress).await
+    })
+    .await?;
+    let rewritten = if args.now { "all of them rewritten" } else { "being rewritten in the background" };
+    output::print(&format!("the records of {} have record version {version}, {rewritten}\n", args.table))
+}
+
+fn shape(args: &TransformArgs, present: RecordShape) -> Outcome<RecordShape> {
+    let version = args.record_version.unwrap_or(present.version.saturating_add(1));
+    let named = |fields: &[FieldArg]| -> Vec<FieldDef> {
+        fields.iter().map(|field| FieldDef::new(field.name.as_str(), field.field_type.clone())).collect()
+    };
+    if !args.fields.is_empty() {
+        return Ok(RecordShape { version, fields: named(&args.fields) });
+    }
+    if let Some(missing) = args.drop.iter().find(|name| present.field(name).is_none()) {
+        return Err(Failure::new(format!("table {} has no field {missing} to drop", args.table)));
+    }
+    let stays = present.fields.into_iter().filter(|field| !args.drop.contains(&field.name));
+    Ok(RecordShape { version, fields: stays.chain(named(&args.add)).collect() })
 }
 
 fn options(args: &SetArgs) -> Vec<TableOption> {

@@ -1,6 +1,8 @@
 //! `table list` and `table info` for people.
 
+use serde::Serialize;
 use tabularaft::admin::{CopyStatus, TableInfo, TableSummary};
+use tabularaft::schema::RecordShape;
 
 use super::status::{list, word};
 use super::{Columns, bytes, count};
@@ -21,16 +23,34 @@ pub(crate) fn list_text(tables: &[TableSummary]) -> String {
     columns.text()
 }
 
+/// What `table info` tells.
+#[derive(Serialize)]
+pub(crate) struct TableDocument<'a> {
+    #[serde(flatten)]
+    pub(crate) info: &'a TableInfo,
+    /// The shapes of former record versions that records may still have.
+    pub(crate) former: &'a [RecordShape],
+}
+
 /// Definition, fields and copies.
-pub(crate) fn info_text(info: &TableInfo) -> String {
+pub(crate) fn info_text(document: &TableDocument<'_>) -> String {
+    let info = document.info;
     let def = &info.def;
     let mut head = Columns::new(["table", def.name.as_str()]);
     head.row(["kind".into(), def.kind.to_string()]);
     head.row(["copy".into(), def.copy.to_string()]);
-    head.row(["record version".into(), def.shape.version.to_string()]);
+    head.row(["record version".into(), versions(def.shape.version, document.former)]);
     head.row(["record limit".into(), bytes(info.record_bytes_max.into())]);
     head.row(["options".into(), options(info)]);
     format!("{}\n{}\n{}", head.text(), fields(info).text(), copies(&info.copies).text())
+}
+
+fn versions(present: u32, former: &[RecordShape]) -> String {
+    if former.is_empty() {
+        return present.to_string();
+    }
+    let former: Vec<String> = former.iter().map(|shape| shape.version.to_string()).collect();
+    format!("{present}; records of version {} are being rewritten", former.join(", "))
 }
 
 fn options(info: &TableInfo) -> String {
