@@ -37,6 +37,10 @@ pub struct NodeConfig {
     /// How long a restarted leader waits for absent members that may still hold a ram table before it declares the
     /// table's content lost and starts it empty. Default 2,000.
     pub ram_grace_ms: u64,
+    /// How long a member may be out of the leader's hearing before the records that it owns (in `owned` tables) are
+    /// deleted on all nodes. A member that comes back in time, in the same life, keeps them; one that comes back later
+    /// must write them again. A new leader begins to count anew. Default 60,000, at least `election_ms`.
+    pub owner_grace_ms: u64,
     /// How many bytes of changes are kept in memory for those who follow tables: who falls further behind has to take a
     /// new view. 0 keeps none, so that nothing can be followed on this node. Default 16 MiB, at most 16 GiB.
     pub history_bytes: u64,
@@ -61,6 +65,7 @@ impl Default for NodeConfig {
             checkpoint_bytes: 64 * 1024 * 1024,
             log_keep_bytes: 64 * 1024 * 1024,
             ram_grace_ms: 2_000,
+            owner_grace_ms: 60_000,
             history_bytes: 16 * 1024 * 1024,
             transaction_attempts_max: 64,
             transaction_records_max: 50_000,
@@ -115,6 +120,12 @@ impl NodeConfig {
             return refuse(format!(
                 "transaction_bytes_max is {}, it must be 1024 to {record_limit}",
                 self.transaction_bytes_max
+            ));
+        }
+        if self.owner_grace_ms < self.election_ms {
+            return refuse(format!(
+                "owner_grace_ms is {}, it must be at least election_ms ({})",
+                self.owner_grace_ms, self.election_ms
             ));
         }
         let history_limit = 16 * 1024 * 1024 * 1024;

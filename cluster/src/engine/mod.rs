@@ -7,6 +7,7 @@ mod loader;
 mod loading;
 mod purge;
 mod rewriting;
+mod silence;
 pub(crate) mod suspect;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -207,6 +207,15 @@ impl RaftHandle {
         voters == 1 || answered.is_some_and(|ago| ago < crate::door::ms(ms))
     }
 
+    /// When this leader last heard of each other node; `None`: never since it leads.
+    pub(crate) fn heard_of(&self) -> BTreeMap<NodeId, Option<std::time::Instant>> {
+        let now = crate::door::now();
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let others = metrics.heartbeat.iter().flatten().filter(|(node, _)| **node != metrics.id);
+        others.map(|(node, at)| (*node, at.as_ref().and_then(|at| now.checked_sub(at.elapsed())))).collect()
+    }
+
     pub(crate) fn status(&self) -> RaftStatus {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
