@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
 use tabularaft::admin::AdminClient;
+use tabularaft::schema::TableOption;
 use tabularaft::store::View;
 use tabularaft::{
     BackupFailure, BackupOptions, BackupReader, BackupReport, Node, OnExisting, Record, RestoreOptions,
@@ -238,6 +240,7 @@ async fn a_table_is_replaced_while_others_read_and_write_it() {
     let file = dir.path().join("words.backup");
     let words_only = BackupOptions { tables: vec![name("disc_word")], ..all() };
     let report = cluster[0].node().backup(&file, &words_only).await.unwrap();
+    cluster.wait_equal_copies().await;
 
     let writers = Writers::start::<RamEvent, RamCount>(&cluster, &[0, 1, 2]);
     let (stop, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -429,4 +432,60 @@ async fn a_backup_is_read_record_by_record_as_its_types() {
     assert_eq!(words.len(), 50);
     assert_eq!(words[7], DiscWord::new("000007", "word 7"));
     assert_eq!(DiscWord::table_def().name, "disc_word");
+}
+
+#[derive(Record, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[record(table = "member", kind = "ordered-set", copy = "disc")]
+struct Member {
+    #[key]
+    id: u64,
+    #[index(unique)]
+    mail: String,
+    #[index]
+    city: String,
+}
+
+fn member(id: u64, city: &str) -> Member {
+    Member { id, mail: format!("{id}@here"), city: city.to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn indexes_and_options_come_back_with_their_table() {
+    let source = TestCluster::start(1).await;
+    source.create::<Member>().await;
+    let node = source[0].node();
+    let members = node.table::<Member>().unwrap();
+    for id in 0..40 {
+        members.insert(&member(id, if id % 4 == 0 { "Bern" } else { "Rome" })).await.unwrap();
+    }
+    // What refuses writes must not refuse those of the restore.
+    for option in [TableOption::RecordsMax(Some(10)), TableOption::ReadOnly(true), TableOption::LoadOrder(3)]
+    {
+        node.set_table_option(&name("member"), option).await.unwrap();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("members.backup");
+    let report = node.backup(&file, &all()).await.unwrap();
+
+    let cluster = elsewhere(2).await;
+    cluster[1].node().restore(&file, &anew()).await.unwrap();
+    cluster.wait_equal_copies().await;
+    for node in cluster.handles() {
+        let view = node.store_view().unwrap();
+        assert_eq!(contents(&view), contents_of(&report));
+        let restored = view.table_named(&name("member")).unwrap().def().clone();
+        let original = source[0].node().store_view().unwrap();
+        assert_eq!(restored, *original.table_named(&name("member")).unwrap().def());
+        let members = node.table::<Member>().unwrap();
+        assert_eq!(members.index("city").unwrap().get("Bern").unwrap().len(), 10);
+        assert_eq!(members.index("mail").unwrap().get("7@here").unwrap(), [member(7, "Rome")]);
+    }
+    let node = cluster[0].node();
+    let members = node.table::<Member>().unwrap();
+    assert!(members.insert(&member(41, "Oslo")).await.is_err(), "it is read-only");
+    node.set_table_option(&name("member"), TableOption::ReadOnly(false)).await.unwrap();
+    node.set_table_option(&name("member"), TableOption::RecordsMax(None)).await.unwrap();
+    let taken = Member { id: 50, ..member(7, "Oslo") };
+    assert!(members.insert(&taken).await.is_err(), "the mail address is unique");
+    members.insert(&member(50, "Oslo")).await.unwrap();
 }

@@ -73,7 +73,7 @@ async fn sweep(node: Weak<NodeInner>, backup: u64) {
 pub(super) async fn read(node: &Arc<NodeInner>, backup: u64, part: u64) -> Answer {
     let gone = || AdminError::not_found("this backup is not under way any more; take it again");
     let held = node.admin.backups.get(backup).ok_or_else(gone)?;
-    let read = tokio::task::spawn_blocking(move || held.part(part)).await;
+    let read = door::blocking(move || held.part(part)).await;
     let part = read.map_err(|error| AdminError::internal(error.to_string()))??;
     Ok(AdminReply::BackupPart {
         last: part.end.is_some(),
@@ -127,7 +127,7 @@ pub(super) async fn content_digest(node: &Arc<NodeInner>, table: &TableRef) -> A
     let engine = engine(node)?;
     let view = engine.store.view();
     let copy = Arc::clone(records::copy(&view, table)?);
-    let digest = tokio::task::spawn_blocking(move || copy.content_digest()).await;
+    let digest = door::blocking(move || copy.content_digest()).await;
     let digest = digest.map_err(|error| AdminError::internal(error.to_string()))?;
     digest.map(AdminReply::ContentDigest).map_err(|error| AdminError::internal(error.to_string()))
 }

@@ -15,6 +15,7 @@ use super::restore::{self, Tell};
 use super::take;
 use crate::admin::AdminClient;
 use crate::admin::protocol::{Progress, ReadMode};
+use crate::door;
 use crate::node::Node;
 use tabularaft_schema::TableName;
 
@@ -200,11 +201,13 @@ async fn from_file(
 ) -> Result<RestoreReport, BackupFailure> {
     let checked: PathBuf = path.to_owned();
     let report = blocking(checked, |path| BackupReport::of_file(&path)).await?;
-    let items = feed::from_file(path.to_owned());
+    let (items, taken) = mpsc::channel(WAITING_MAX);
+    let feeding = feed::from_file(path.to_owned(), items);
     if dry_run {
-        return restore::dry_run(asked, items, options).await;
+        return futures::join!(feeding, restore::dry_run(asked, taken, options)).1;
     }
-    restore::restore(asked, items, options, Some(report.records), tell).await
+    let restoring = restore::restore(asked, taken, options, Some(report.records), tell);
+    futures::join!(feeding, restoring).1
 }
 
 async fn import(
@@ -226,5 +229,5 @@ async fn blocking<A: Send + 'static, T: Send + 'static>(
     with: A,
     work: impl FnOnce(A) -> Result<T, BackupFailure> + Send + 'static,
 ) -> Result<T, BackupFailure> {
-    tokio::task::spawn_blocking(move || work(with)).await.map_err(|_| BackupFailure::Panicked)?
+    door::blocking(move || work(with)).await.map_err(|_| BackupFailure::Panicked)?
 }

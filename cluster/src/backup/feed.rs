@@ -1,5 +1,7 @@
 //! Where the parts of a backup come from: a node, or a file.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -10,14 +12,15 @@ use tokio::sync::mpsc;
 use super::asked::{Asked, unexpected};
 use super::error::BackupFailure;
 use crate::admin::protocol::{AdminReply, AdminRequest, ReadMode};
+use crate::door;
 
-/// Parts or items that may wait for whoever takes them.
+/// Items that may wait for whoever takes them.
 pub(super) const WAITING_MAX: usize = 4;
 
 /// Items of a backup, in order.
 pub(super) type Items = mpsc::Receiver<Result<BackupItem, BackupFailure>>;
 
-const READ_BYTES: usize = 256 * 1024;
+const READ_BYTES: u64 = 256 * 1024;
 
 /// A backup that a node gives out.
 pub(super) struct Pull<'a> {
@@ -90,8 +93,7 @@ pub(super) async fn from_node(
     };
     pull.end().await;
     if let Err(failure) = ended {
-        // The receiver may have gone, for reasons of its own.
-        let _ = items.send(Err(failure)).await;
+        give_up(&items, failure).await;
     }
 }
 
@@ -107,39 +109,76 @@ async fn pass_on(
     Ok(true)
 }
 
-/// Reads a file item by item in a thread of its own, for as long as somebody takes them.
-pub(super) fn from_file(path: PathBuf) -> Items {
-    let (items, taken) = mpsc::channel(WAITING_MAX);
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = read_items(&path, &items) {
-            // The receiver may have gone, for reasons of its own.
-            let _ = items.blocking_send(Err(error.into()));
+/// Reads a file item by item, for as long as somebody takes them.
+pub(super) async fn from_file(path: PathBuf, items: mpsc::Sender<Result<BackupItem, BackupFailure>>) {
+    let mut reading = FileItems::new(path);
+    loop {
+        let read = door::blocking(move || reading.some().map(|some| (reading, some)));
+        let some = match read.await {
+            Ok(Ok((going_on, some))) => {
+                reading = going_on;
+                some
+            }
+            Ok(Err(error)) => return give_up(&items, error.into()).await,
+            Err(_) => return give_up(&items, BackupFailure::Panicked).await,
+        };
+        if some.is_empty() {
+            return;
         }
-    });
-    taken
+        for item in some {
+            let Ok(()) = items.send(Ok(item)).await else { return };
+        }
+    }
 }
 
-fn read_items(
-    path: &std::path::Path,
-    items: &mpsc::Sender<Result<BackupItem, BackupFailure>>,
-) -> Result<(), BackupError> {
-    use std::io::Read as _;
+async fn give_up(items: &mpsc::Sender<Result<BackupItem, BackupFailure>>, failure: BackupFailure) {
+    // The receiver may have gone, for reasons of its own.
+    let _ = items.send(Err(failure)).await;
+}
 
-    let name = path.display().to_string();
-    let failed = |source| BackupError::Io { doing: "reading", file: name.clone(), source };
-    let mut file = std::fs::File::open(path).map_err(failed)?;
-    let mut decoder = BackupDecoder::new(name.as_str());
-    let mut bytes = vec![0; READ_BYTES];
-    loop {
-        while let Some(item) = decoder.next_item()? {
-            if items.blocking_send(Ok(item)).is_err() {
-                return Ok(());
+/// A file that is read block by block, each by a call that blocks.
+struct FileItems {
+    path: PathBuf,
+    file: Option<File>,
+    decoder: BackupDecoder,
+}
+
+impl FileItems {
+    fn new(path: PathBuf) -> Self {
+        let decoder = BackupDecoder::new(path.display().to_string());
+        Self { path, file: None, decoder }
+    }
+
+    /// The items that follow; none at the end.
+    fn some(&mut self) -> Result<Vec<BackupItem>, BackupError> {
+        let mut some = Vec::new();
+        loop {
+            while let Some(item) = self.decoder.next_item()? {
+                some.push(item);
             }
+            if !some.is_empty() {
+                return Ok(some);
+            }
+            let block = self.block().map_err(|source| BackupError::Io {
+                doing: "reading",
+                file: self.path.display().to_string(),
+                source,
+            })?;
+            if block.is_empty() {
+                self.decoder.finish()?;
+                return Ok(some);
+            }
+            self.decoder.push(&block);
         }
-        let read = file.read(&mut bytes).map_err(failed)?;
-        match bytes.get(..read) {
-            Some(some) if read > 0 => decoder.push(some),
-            _ => return decoder.finish(),
-        }
+    }
+
+    fn block(&mut self) -> io::Result<Vec<u8>> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(File::open(&self.path)?),
+        };
+        let mut block = Vec::new();
+        file.take(READ_BYTES).read_to_end(&mut block)?;
+        Ok(block)
     }
 }

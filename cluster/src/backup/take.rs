@@ -2,19 +2,18 @@
 
 use std::io::Write;
 
-use bytes::Bytes;
 use tabularaft_store::{BackupDecoder, BackupError, BackupItem, BackupTable, TableSummary};
-use tokio::sync::mpsc;
 
 use super::asked::Asked;
 use super::error::BackupFailure;
-use super::feed::{Pull, WAITING_MAX};
+use super::feed::Pull;
 use super::options::BackupOptions;
 use super::report::BackupReport;
 use crate::admin::protocol::Progress;
+use crate::door;
 
-/// Takes a backup and hands its bytes to `out`, which is written to in a thread of its own. What arrives is compared
-/// with what it says before this returns.
+/// Takes a backup and hands its bytes to `out`, one part while the next one is on its way. What arrives is compared with
+/// what it says before this returns.
 pub(super) async fn take<W: Write + Send + 'static>(
     asked: Asked<'_>,
     name: String,
@@ -23,56 +22,68 @@ pub(super) async fn take<W: Write + Send + 'static>(
     progress: &mut (dyn FnMut(&Progress) + Send),
 ) -> Result<(W, BackupReport), BackupFailure> {
     let mut pull = Pull::begin(asked, options.tables.clone(), options.read).await?;
-    let (parts, taken) = mpsc::channel::<Bytes>(WAITING_MAX);
-    let writing = tokio::task::spawn_blocking(move || write(name, out, taken));
-    let (mut bytes_done, records_total) = (0, pull.records_total);
-    let pulled = loop {
-        let part = match pull.next().await {
-            Ok(part) => part,
-            Err(failure) => break Err(failure),
-        };
+    let taken = take_parts(&mut pull, Writing::new(name, out), progress).await;
+    pull.end().await;
+    taken
+}
+
+async fn take_parts<W: Write + Send + 'static>(
+    pull: &mut Pull<'_>,
+    writing: Writing<W>,
+    progress: &mut (dyn FnMut(&Progress) + Send),
+) -> Result<(W, BackupReport), BackupFailure> {
+    let mut bytes_done = 0;
+    let mut under_way = door::blocking(move || Ok(writing));
+    loop {
+        let part = pull.next().await?;
         bytes_done += part.bytes.len() as u64;
         progress(&Progress {
             phase: "writing".to_owned(),
             records_done: part.records,
-            records_total: Some(records_total),
+            records_total: Some(pull.records_total),
             bytes_done,
             bytes_total: None,
             finished: None,
         });
-        // A writer that has failed takes no more; it says why below.
-        if parts.send(part.bytes).await.is_err() || part.last {
-            break Ok(());
-        }
-    };
-    drop(parts);
-    pull.end().await;
-    let written = writing.await.map_err(|_| BackupFailure::Panicked)?;
-    pulled?;
-    Ok(written?)
-}
-
-fn write<W: Write>(
-    name: String,
-    mut out: W,
-    mut parts: mpsc::Receiver<Bytes>,
-) -> Result<(W, BackupReport), BackupError> {
-    let mut decoder = BackupDecoder::new(name.as_str());
-    let mut read = Read::default();
-    while let Some(part) = parts.blocking_recv() {
-        out.write_all(&part).map_err(|source| BackupError::Io {
-            doing: "writing",
-            file: name.clone(),
-            source,
-        })?;
-        decoder.push(&part);
-        while let Some(item) = decoder.next_item()? {
-            read.take(item);
+        let writing = under_way.await.map_err(|_| BackupFailure::Panicked)??;
+        under_way = door::blocking(move || writing.part(&part.bytes));
+        if part.last {
+            let writing = under_way.await.map_err(|_| BackupFailure::Panicked)??;
+            return Ok(writing.finish()?);
         }
     }
-    decoder.finish()?;
-    let report = read.report.ok_or(BackupError::Truncated { file: name, offset: decoder.offset() })?;
-    Ok((out, report))
+}
+
+/// A backup as far as it has been written.
+struct Writing<W> {
+    name: String,
+    out: W,
+    decoder: BackupDecoder,
+    read: Read,
+}
+
+impl<W: Write> Writing<W> {
+    fn new(name: String, out: W) -> Self {
+        let decoder = BackupDecoder::new(name.as_str());
+        Self { name, out, decoder, read: Read::default() }
+    }
+
+    fn part(mut self, bytes: &[u8]) -> Result<Self, BackupError> {
+        let failed = |source| BackupError::Io { doing: "writing", file: self.name.clone(), source };
+        self.out.write_all(bytes).map_err(failed)?;
+        self.decoder.push(bytes);
+        while let Some(item) = self.decoder.next_item()? {
+            self.read.take(item);
+        }
+        Ok(self)
+    }
+
+    fn finish(self) -> Result<(W, BackupReport), BackupError> {
+        self.decoder.finish()?;
+        let (file, offset) = (self.name, self.decoder.offset());
+        let report = self.read.report.ok_or(BackupError::Truncated { file, offset })?;
+        Ok((self.out, report))
+    }
 }
 
 /// What has been seen of a backup that passes by.
