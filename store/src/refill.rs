@@ -2,16 +2,15 @@
 
 use std::sync::{Arc, PoisonError};
 
-use tabularaft_schema::TableDef;
+use tabularaft_schema::{TableDef, TableKind};
 
 use crate::error::StoreError;
-use crate::memory::{MemoryTable, OrderedBuilder};
+use crate::memory::{HashedBuilder, MemoryTable, OrderedBuilder};
 use crate::reaper::Garbage;
 use crate::schema_change::RefillRequest;
 use crate::shared::Shared;
 use crate::state::State;
 use crate::table_range::ALL_KEYS;
-use crate::table_state;
 use crate::table_view::Records;
 use crate::threads::{Turn, Worker};
 
@@ -54,23 +53,20 @@ impl Worker for Refill {
 
 /// `None` if the store is being closed.
 fn read(shared: &Shared, records: &Records, def: &TableDef) -> Result<Option<MemoryTable>, StoreError> {
-    let mut hashed = table_state::new_memory(def);
-    let mut ordered = OrderedBuilder::new();
+    let (mut hashed, mut ordered) = (HashedBuilder::new(), OrderedBuilder::new());
     for (number, record) in records.range(ALL_KEYS, false, None).enumerate() {
         if number % RECORDS_PER_LOOK == 0 && shared.control.is_stopped() {
             return Ok(None);
         }
         let record = record?;
-        match &mut hashed {
-            MemoryTable::Hashed(records) => drop(records.insert(record.key(), record.row())),
-            MemoryTable::Ordered(_) => {
-                ordered.push(record.key(), record.row()).expect("a disc-only table is read in key order");
-            }
+        match def.kind {
+            TableKind::Set => hashed.push(record.key(), record.row()),
+            _ => ordered.push(record.key(), record.row()).expect("a disc-only table is read in key order"),
         }
     }
-    Ok(Some(match hashed {
-        MemoryTable::Hashed(_) => hashed,
-        MemoryTable::Ordered(_) => MemoryTable::Ordered(ordered.finish()),
+    Ok(Some(match def.kind {
+        TableKind::Set => MemoryTable::Hashed(hashed.finish()),
+        _ => MemoryTable::Ordered(ordered.finish()),
     }))
 }
 

@@ -10,8 +10,7 @@ use super::disc_table::DiscTable;
 use super::layout::{self, SavedTables};
 use crate::cluster_state::ClusterState;
 use crate::error::StoreError;
-use crate::memory::{MemoryTable, OrderedBuilder};
-use crate::table_state;
+use crate::memory::{HashedBuilder, MemoryTable, OrderedBuilder};
 
 /// The last checkpoint, with the tables as they are on disc.
 pub(crate) struct LoadedCheckpoint {
@@ -40,9 +39,9 @@ pub(crate) fn load(file: &Arc<TablesFile>) -> Result<Option<LoadedCheckpoint>, S
 /// Reads a table into memory.
 pub(crate) fn load_memory(def: &TableDef, disc: &DiscTable) -> Result<MemoryTable, StoreError> {
     if def.kind == TableKind::Set {
-        let mut records = table_state::new_memory(def);
-        disc.for_each(|key, row| drop(records.insert(key, row)))?;
-        return Ok(records);
+        let mut builder = HashedBuilder::new();
+        disc.for_each(|key, row| builder.push(key, row))?;
+        return Ok(MemoryTable::Hashed(builder.finish()));
     }
     let mut builder = OrderedBuilder::new();
     disc.for_each(|key, row| builder.push(key, row).expect("the database gives its records in key order"))?;

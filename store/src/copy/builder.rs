@@ -8,8 +8,7 @@ use super::chunk::{ChunkError, WireChunk};
 use super::disc_writer::DiscWriter;
 use crate::checkpoint::{DiscTable, Generation, TablesFile};
 use crate::error::StoreError;
-use crate::memory::{MemoryTable, OrderedBuilder};
-use crate::table_state;
+use crate::memory::{HashedBuilder, MemoryTable, OrderedBuilder};
 use crate::{Store, TableDigest};
 
 /// Gathers the chunks of one table in order. Nothing of it is visible until it is finished and installed; dropping it
@@ -42,7 +41,7 @@ enum Target {
     /// An ordered table in memory; they come in key order.
     Ordered(OrderedBuilder),
     /// A set in memory; they come in any order.
-    Hashed(MemoryTable),
+    Hashed(HashedBuilder),
     /// The disc alone.
     Disc(DiscWriter),
 }
@@ -82,7 +81,7 @@ impl TableBuilder {
     ) -> Self {
         let target = match (mode, file) {
             (CopyMode::DiscOnly, Some(file)) => Target::Disc(DiscWriter::new(file, id)),
-            _ if def.kind == TableKind::Set => Target::Hashed(table_state::new_memory(&def)),
+            _ if def.kind == TableKind::Set => Target::Hashed(HashedBuilder::new()),
             _ => Target::Ordered(OrderedBuilder::new()),
         };
         let (progress, digest) = (Progress::default(), TableDigest::default());
@@ -160,7 +159,9 @@ impl TableBuilder {
             Target::Ordered(builder) => {
                 saved(MemoryTable::Ordered(builder.finish()), self.mode, self.id, self.file)?
             }
-            Target::Hashed(records) => saved(records, self.mode, self.id, self.file)?,
+            Target::Hashed(builder) => {
+                saved(MemoryTable::Hashed(builder.finish()), self.mode, self.id, self.file)?
+            }
         };
         let (digest, bytes) = (self.digest, self.progress.bytes);
         Ok(LoadedTable { id: self.id, mode: self.mode, records, digest, bytes, generation })
@@ -171,7 +172,7 @@ impl TableBuilder {
             self.progress.bytes += record.bytes();
             match &mut self.target {
                 Target::Disc(writer) => writer.push(record.key, record.row())?,
-                Target::Hashed(records) => drop(records.insert(record.key, record.row())),
+                Target::Hashed(builder) => builder.push(record.key, record.row()),
                 Target::Ordered(builder) => {
                     if builder.push(record.key, record.row()).is_err() {
                         return Err(self.refused(ChunkError::OutOfOrder));

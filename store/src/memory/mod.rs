@@ -19,7 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use hashed::{HashedIter, HashedMap};
+pub use hashed::{HashedBuilder, HashedIter, HashedMap};
 pub(crate) use heap::allocation_bytes;
 pub use ordered::{NotAscending, OrderedBuilder, OrderedMap, OrderedRange};
 pub use table::{MemoryTable, TableIter};

@@ -288,7 +288,7 @@ impl PageBuilder {
 
     /// Length of the page if it were built now.
     pub(super) fn bytes(&self) -> usize {
-        FRONT_BYTES + self.len() * ENTRY_BYTES + self.records.len()
+        page_bytes(self.len(), self.records.len())
     }
 
     /// Length of the page if it were built with one more record.
@@ -297,8 +297,13 @@ impl PageBuilder {
     }
 
     pub(super) fn push(&mut self, key: &[u8], row: RowRef<'_>) {
-        write_key(&mut self.records, key);
-        row.write_to(&mut self.records);
+        write_record(&mut self.records, key, row);
+        self.ends.push(self.records.len());
+    }
+
+    /// Adds a record that [`write_record`] has written.
+    pub(super) fn push_record(&mut self, record: &[u8]) {
+        self.records.extend_from_slice(record);
         self.ends.push(self.records.len());
     }
 
@@ -368,6 +373,28 @@ fn entry_end(entry: &Entry) -> usize {
 fn record_bytes(key: &[u8], row: RowRef<'_>) -> usize {
     let length_bytes = if key.len() < LONG_KEY.into() { 1 } else { 5 };
     length_bytes + key.len() + row.encoded_bytes()
+}
+
+/// Length of a page with so many records, which take so many bytes.
+pub(super) fn page_bytes(count: usize, records_bytes: usize) -> usize {
+    FRONT_BYTES + count * ENTRY_BYTES + records_bytes
+}
+
+/// Writes a record as it stands in a page.
+pub(super) fn write_record(page: &mut Vec<u8>, key: &[u8], row: RowRef<'_>) {
+    write_key(page, key);
+    row.write_to(page);
+}
+
+/// The key of a record that [`write_record`] has written.
+pub(super) fn key_of_record(record: &[u8]) -> &[u8] {
+    split_key(record).expect("records begin with their keys").0
+}
+
+/// The row of a record that [`write_record`] has written.
+pub(super) fn row_of_record(record: &[u8]) -> RowRef<'_> {
+    let (_, row) = split_key(record).expect("records begin with their keys");
+    RowRef::from_bytes(row).expect("records end with encoded rows")
 }
 
 fn write_key(page: &mut Vec<u8>, key: &[u8]) {

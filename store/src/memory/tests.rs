@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use proptest::prelude::*;
 
 use crate::incarnation::Incarnation;
-use crate::memory::{HashedMap, MemoryTable, OrderedBuilder, OrderedMap};
+use crate::memory::{HashedBuilder, HashedMap, MemoryTable, OrderedBuilder, OrderedMap};
 use crate::row::{Row, RowRef};
 
 type Model = BTreeMap<Vec<u8>, Row>;
@@ -190,24 +190,45 @@ proptest! {
         }
         let loaded = MemoryTable::Ordered(builder.finish());
         holds_exactly(&loaded, &records);
-        // The loaded map goes on like any other.
-        let mut changed = loaded.clone();
-        let mut model = records.clone();
-        for step in steps {
-            match step {
-                Step::Insert(key, row) => {
-                    prop_assert_eq!(changed.insert(&key, row.as_row_ref()), model.insert(key, row));
-                }
-                Step::RemoveNth(nth) => {
-                    let Some(key) = model.keys().nth(nth % model.len().max(1)).cloned() else { continue };
-                    prop_assert_eq!(changed.remove(&key), model.remove(&key));
-                }
-                _ => {}
-            }
-        }
-        holds_exactly(&changed, &model);
-        holds_exactly(&loaded, &records);
+        goes_on_like_any_other(loaded, records, steps);
     }
+
+    #[test]
+    fn a_bulk_load_of_a_set_holds_what_inserts_would(
+        mask in prop_oneof![Just(u32::MAX), Just(0), Just(0x8000_0001), Just(0xF0F0_0000)],
+        first in proptest::collection::btree_map(key(), row(), 0..600),
+        again in proptest::collection::btree_map(key(), row(), 0..60),
+        steps in steps(),
+    ) {
+        let mut builder = HashedBuilder::with_hash_mask(mask);
+        for (key, row) in first.iter().chain(&again) {
+            builder.push(key, row.as_row_ref());
+        }
+        let records: Model = first.into_iter().chain(again).collect();
+        let loaded = MemoryTable::Hashed(builder.finish());
+        holds_exactly(&loaded, &records);
+        goes_on_like_any_other(loaded, records, steps);
+    }
+}
+
+/// Changes a table that was loaded in bulk, beside a clone that must stay as it is.
+fn goes_on_like_any_other(loaded: MemoryTable, records: Model, steps: Vec<Step>) {
+    let mut changed = loaded.clone();
+    let mut model = records.clone();
+    for step in steps {
+        match step {
+            Step::Insert(key, row) => {
+                assert_eq!(changed.insert(&key, row.as_row_ref()), model.insert(key, row));
+            }
+            Step::RemoveNth(nth) => {
+                let Some(key) = model.keys().nth(nth % model.len().max(1)).cloned() else { continue };
+                assert_eq!(changed.remove(&key), model.remove(&key));
+            }
+            _ => {}
+        }
+    }
+    holds_exactly(&changed, &model);
+    holds_exactly(&loaded, &records);
 }
 
 fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
@@ -256,6 +277,21 @@ fn many_records_come_and_go_in_both_structures() {
         assert_eq!(full.iter().count() as u64, RECORDS);
         assert!((0..RECORDS).all(|number| full.get(&scattered(number)).is_some()));
     }
+}
+
+#[test]
+fn a_set_loaded_in_bulk_is_as_large_as_one_that_was_inserted() {
+    const RECORDS: u64 = 20_000;
+    let (mut inserted, mut builder) = (MemoryTable::hashed(), HashedBuilder::new());
+    for number in 0..RECORDS {
+        let row = RowRef::new(number, None, &[1; 100]);
+        inserted.insert(&scattered(number), row);
+        builder.push(&scattered(number), row);
+    }
+    let loaded = MemoryTable::Hashed(builder.finish());
+    assert_eq!(loaded.heap_bytes(), recounted_heap_bytes(&loaded));
+    assert_eq!(loaded.heap_bytes(), inserted.heap_bytes(), "both have the same pages");
+    assert!((0..RECORDS).all(|number| loaded.get(&scattered(number)) == inserted.get(&scattered(number))));
 }
 
 #[test]

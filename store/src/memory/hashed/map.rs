@@ -40,6 +40,16 @@ impl HashedMap {
         Self { root, hashing, len: 0, payload_bytes: 0, tally }
     }
 
+    pub(super) fn from_parts(
+        root: Branch,
+        hashing: Hashing,
+        len: usize,
+        payload_bytes: usize,
+        tally: HeapTally,
+    ) -> Self {
+        Self { root, hashing, len, payload_bytes, tally }
+    }
+
     /// A map in which keys collide, since only these bits of their hashes count.
     #[cfg(test)]
     pub(in crate::memory) fn with_hash_mask(mask: u32) -> Self {

@@ -14,7 +14,7 @@ use crate::row::{Row, RowRef};
 use super::hashing::Hashing;
 
 /// A branch consumes at most this many bits of the hash.
-const BRANCH_BITS_MAX: u32 = 4;
+pub(super) const BRANCH_BITS_MAX: u32 = 4;
 
 /// Two pages that differ in their last bit are joined at a removal if they do not exceed this together.
 const JOINED_BYTES_MAX: usize = PAGE_BYTES / 2;
@@ -51,7 +51,7 @@ impl Branch {
         Self::of(vec![Slot::Page(Page::default())])
     }
 
-    fn of(slots: Vec<Slot>) -> Self {
+    pub(super) fn of(slots: Vec<Slot>) -> Self {
         Self { slots: slots.into() }
     }
 
