@@ -32,6 +32,8 @@
 struct Readme;
 
 pub mod admin;
+#[doc(hidden)]
+pub mod decoders;
 pub mod error;
 // Of the documentation alone: the chapters lie outside of the package.
 #[cfg(any(doc, doctest))]

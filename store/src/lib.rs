@@ -8,6 +8,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 pub mod data_dir;
+#[doc(hidden)]
+pub mod decoders;
 pub mod disc;
 pub mod files;
 pub mod identity;

@@ -1,6 +1,7 @@
 //! openraft, behind one module: nothing outside of it names an openraft type.
 
 mod codec;
+mod decoders;
 mod handle;
 mod incoming;
 mod leadership;
@@ -15,6 +16,7 @@ mod state_machine;
 mod storage_suite;
 mod types;
 
+pub(crate) use decoders::{entry as decode_entry, message as decode_message};
 pub(crate) use handle::{Proposal, ProposalOutcome, RaftError, RaftHandle};
 pub(crate) use incoming::RaftSession;
 pub(crate) use leadership::Leadership;

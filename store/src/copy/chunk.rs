@@ -59,7 +59,7 @@ pub enum ChunkError {
 
 /// Persistent: the order of the fields is the format.
 #[derive(Serialize, Deserialize)]
-pub(super) struct WireChunk<'a> {
+pub(crate) struct WireChunk<'a> {
     pub(super) table: TableId,
     /// The cursor that this chunk follows.
     #[serde(borrow)]
@@ -158,7 +158,7 @@ impl<'a> WireChunk<'a> {
         sealed::seal(RESHAPED_VERSION, &ReshapedChunk { chunk: self, record_versions })
     }
 
-    pub(super) fn digest_into(&self, digest: &mut TableDigest) {
+    pub(crate) fn digest_into(&self, digest: &mut TableDigest) {
         for record in &self.records {
             digest.add_row(record.key, record.row());
         }

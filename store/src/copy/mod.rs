@@ -6,4 +6,5 @@ mod disc_writer;
 
 pub(crate) use builder::LoadedRecords;
 pub use builder::{LoadedTable, Progress, TableBuilder};
+pub(crate) use chunk::WireChunk;
 pub use chunk::{ChunkError, CopyChunk};

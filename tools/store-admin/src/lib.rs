@@ -7,6 +7,8 @@
 
 mod args;
 mod commands;
+#[doc(hidden)]
+pub mod decoders;
 mod failure;
 mod ndjson;
 mod node_file;

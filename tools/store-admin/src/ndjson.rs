@@ -30,7 +30,12 @@ pub(crate) struct RecordReader {
 impl RecordReader {
     /// For the records of this table.
     pub(crate) fn new(table: &TableInfo) -> Self {
-        Self { shape: table.def.shape.clone(), record_bytes_max: table.record_bytes_max }
+        Self::of(table.def.shape.clone(), table.record_bytes_max)
+    }
+
+    /// For records of this shape and size.
+    pub(crate) fn of(shape: RecordShape, record_bytes_max: u32) -> Self {
+        Self { shape, record_bytes_max }
     }
 
     /// The encoded record of a JSON object, or why it is none of this table.

@@ -16,7 +16,7 @@ pub(crate) fn read(path: &Path) -> Outcome<NodeConfig> {
     parse(&text).map_err(|why| Failure::new(format_args!("{} {why}", path.display())))
 }
 
-fn parse(text: &str) -> Result<NodeConfig, String> {
+pub(crate) fn parse(text: &str) -> Result<NodeConfig, String> {
     let config: NodeConfig = toml::from_str(text).map_err(|error| {
         let place = error.span().map(|span| line_of(text, span.start));
         place.map_or_else(|| error.message().into(), |line| format!("line {line}: {}", error.message()))

@@ -4,6 +4,7 @@
 
 mod check;
 mod fix;
+mod fuzz;
 mod step;
 mod tidy;
 
@@ -15,6 +16,7 @@ usage: cargo xtask COMMAND
   check   format, lints, documentation, house rules, dependencies; never writes
   tidy    the house rules alone: fast enough for an editor's save hook
   fix     formats, and applies what the lints suggest
+  fuzz    [--seconds N] [--target NAME] [--keep]: every decoder under libFuzzer, N seconds in all
 ";
 
 fn main() -> ExitCode {
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         ["check"] => check::run(),
         ["tidy"] => tidy::run(),
         ["fix"] => fix::run(),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

@@ -1,0 +1,91 @@
+//! What is read back from a disc, or arrives as a stream of what is on another one.
+
+use std::fs;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use tabularaft::decoders;
+use tabularaft::store::log::{LogOptions, RaftLog};
+use tabularaft::store::{Batch, Identity, decoders as store};
+
+/// An entry of the Raft log.
+pub(super) fn log_entry(bytes: &[u8]) {
+    decoders::raft_entry(bytes);
+}
+
+/// A batch of effects.
+pub(super) fn batch(bytes: &[u8]) {
+    let needs_sync = tabularaft::store::batch_needs_sync(bytes);
+    if let Ok(batch) = Batch::decode(&Bytes::copy_from_slice(bytes)) {
+        let again = Batch::decode(&batch.encode(needs_sync)).expect("what was just encoded can be decoded");
+        // Compared as bytes: a float that is not a number equals nothing, not even itself.
+        assert_eq!(again.encode(needs_sync), batch.encode(needs_sync));
+    }
+}
+
+/// A chunk of a table copy, with and without a seal that fits.
+pub(super) fn copy_chunk(bytes: &[u8]) {
+    store::seal(bytes);
+    store::chunk(bytes);
+}
+
+/// An image of the whole store.
+pub(super) fn image(bytes: &[u8]) {
+    store::image(bytes);
+}
+
+/// A segment of the log. The checksums of header and first frame are put right, or no guess would come past them.
+pub(super) fn log_file(bytes: &[u8]) {
+    let dir = tempfile::tempdir_in(memory()).expect("a temporary directory");
+    fs::write(dir.path().join("00000001.log"), with_checksums(bytes.to_vec())).expect("a file in it");
+    let options =
+        LogOptions { segment_bytes: 4_096, machine_crashed: bytes.len() % 2 == 0, ..LogOptions::default() };
+    if let Ok((log, recovered)) = RaftLog::open(dir.path(), options) {
+        let from = recovered.first.map_or(0, |first| first.index);
+        let read = log.read(from..from.saturating_add(recovered.entries), usize::MAX);
+        assert_eq!(read.map(|entries| entries.len() as u64).ok(), Some(recovered.entries));
+        log.close().expect("a log that was opened can be closed");
+    }
+}
+
+const SEGMENT_HEADER_BYTES: usize = 64;
+
+fn with_checksums(mut bytes: Vec<u8>) -> Vec<u8> {
+    if let Some(header) = bytes.first_chunk::<SEGMENT_HEADER_BYTES>() {
+        let (front, rest) = header.split_at(12);
+        let crc = crc32c::crc32c_append(crc32c::crc32c(front), rest.get(4..).unwrap_or_default());
+        put(&mut bytes, 12, crc);
+    }
+    let body_bytes = bytes.get(SEGMENT_HEADER_BYTES + 12..).and_then(|field| field.first_chunk::<4>());
+    let length = body_bytes.map_or(0, |field| u32::from_le_bytes(*field) as usize).saturating_add(64);
+    let frame = bytes.get(SEGMENT_HEADER_BYTES..).unwrap_or_default();
+    if let Some(crc) = frame.get(8..length.min(frame.len())).map(crc32c::crc32c) {
+        put(&mut bytes, SEGMENT_HEADER_BYTES + 4, crc);
+    }
+    bytes
+}
+
+fn put(bytes: &mut [u8], at: usize, value: u32) {
+    if let Some(field) = bytes.get_mut(at..at + 4) {
+        field.copy_from_slice(&value.to_le_bytes());
+    }
+}
+
+/// The body of an identity file, under a first line whose checksum fits, and the same bytes as the whole file.
+pub(super) fn identity(bytes: &[u8]) {
+    let dir = tempfile::tempdir_in(memory()).expect("a temporary directory");
+    let file = dir.path().join("identity");
+    fs::write(&file, bytes).expect("a file in it");
+    let _ = Identity::load(dir.path());
+    let crc = crc32c::crc32c_append(crc32c::crc32c(b"identity 1\n"), bytes);
+    let mut text = format!("tabularaft identity, format 1, crc32c {crc:08x}\n").into_bytes();
+    text.extend_from_slice(bytes);
+    fs::write(&file, text).expect("a file in it");
+    let _ = Identity::load(dir.path());
+}
+
+/// Files of fuzzers are better off in memory, where there is such a place.
+fn memory() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if memory.is_dir() { memory } else { std::env::temp_dir() }
+}
