@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use redb::{Builder, Database, ReadTransaction, TableHandle, WriteTransaction};
+use redb::{Database, ReadTransaction, TableHandle, WriteTransaction};
 
-use super::backend::Backend;
 use super::disc_table::DiscTable;
+use super::integrity;
 use super::layout;
 use crate::disc::{DiscControl, DiscUse};
 use crate::error::StoreError;
@@ -33,10 +33,7 @@ impl TablesFile {
     ) -> Result<Arc<Self>, StoreError> {
         let file = disc.files().open(&path, Opening::Kept);
         let file = file.map_err(|error| StoreError::io("opening", &path, error))?;
-        let database = Builder::new()
-            .set_cache_size(cache_bytes)
-            .create_with_backend(Backend::new(file))
-            .map_err(|error| StoreError::database("opening", &path, error))?;
+        let database = integrity::open(&path, file, cache_bytes)?;
         let file = Self { database, path, disc, next_generation: AtomicU64::new(1), held: Mutex::default() };
         file.check_format()?;
         file.find_next_generation()?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use redb::{Range, ReadOnlyTable, ReadableTableMetadata};
 
 use super::database::TablesFile;
+use super::integrity;
 use super::layout::{self, Bytes};
 use crate::error::StoreError;
 use crate::row::{Row, RowRef};
@@ -24,10 +25,12 @@ impl DiscTable {
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Row>, StoreError> {
-        let stored = self.table.get(key).map_err(|error| self.file.failed("reading", error))?;
-        stored
-            .map(|stored| Ok(layout::row(&self.file, &self.name, key, stored.value())?.to_row()))
-            .transpose()
+        integrity::guard(self.file.path(), "reading", || {
+            let stored = self.table.get(key).map_err(|error| self.file.failed("reading", error))?;
+            stored
+                .map(|stored| Ok(layout::row(&self.file, &self.name, key, stored.value())?.to_row()))
+                .transpose()
+        })
     }
 
     pub(crate) fn len(&self) -> Result<u64, StoreError> {
@@ -36,18 +39,22 @@ impl DiscTable {
 
     /// Calls `each` with every record in key order, copying none.
     pub(crate) fn for_each(&self, mut each: impl FnMut(&[u8], RowRef<'_>)) -> Result<(), StoreError> {
-        let range = self.table.range::<&[u8]>(..).map_err(|error| self.file.failed("reading", error))?;
-        for stored in range {
-            let (key, value) = stored.map_err(|error| self.file.failed("reading", error))?;
-            each(key.value(), layout::row(&self.file, &self.name, key.value(), value.value())?);
-        }
-        Ok(())
+        integrity::guard(self.file.path(), "reading", || {
+            let range = self.table.range::<&[u8]>(..).map_err(|error| self.file.failed("reading", error))?;
+            for stored in range {
+                let (key, value) = stored.map_err(|error| self.file.failed("reading", error))?;
+                each(key.value(), layout::row(&self.file, &self.name, key.value(), value.value())?);
+            }
+            Ok(())
+        })
     }
 
     /// The records between two bounds, from both ends. Bounds that exclude each other give nothing.
     pub(crate) fn range(&self, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<DiscRange, StoreError> {
-        let range = self.table.range::<&[u8]>(bounds).map_err(|error| self.file.failed("reading", error))?;
-        Ok(DiscRange { range, name: Arc::clone(&self.name), file: Arc::clone(&self.file) })
+        let range = integrity::guard(self.file.path(), "reading", || {
+            self.table.range::<&[u8]>(bounds).map_err(|error| self.file.failed("reading", error))
+        })?;
+        Ok(DiscRange { range, name: Arc::clone(&self.name), file: Arc::clone(&self.file), failed: false })
     }
 }
 
@@ -56,12 +63,29 @@ pub(crate) struct DiscRange {
     range: Range<'static, Bytes, Bytes>,
     name: Arc<str>,
     file: Arc<TablesFile>,
+    failed: bool,
 }
 
 type Stored =
     Result<(redb::AccessGuard<'static, Bytes>, redb::AccessGuard<'static, Bytes>), redb::StorageError>;
 
 impl DiscRange {
+    /// The next record from one of the ends. After damage there is none: where an iterator that met it would go on, it
+    /// might meet it again and again.
+    fn take(
+        &mut self,
+        next: impl FnOnce(&mut Range<'static, Bytes, Bytes>) -> Option<Stored>,
+    ) -> Option<Result<StoredRecord<'static>, StoreError>> {
+        if self.failed {
+            return None;
+        }
+        let range = &mut self.range;
+        let stored = integrity::guard(self.file.path(), "reading", || Ok(next(range)));
+        let record = stored.transpose()?.and_then(|stored| self.record(stored));
+        self.failed = record.is_err();
+        Some(record)
+    }
+
     fn record(&self, stored: Stored) -> Result<StoredRecord<'static>, StoreError> {
         let (key, value) = stored.map_err(|error| self.file.failed("reading", error))?;
         let row = layout::row(&self.file, &self.name, key.value(), value.value())?;
@@ -73,14 +97,12 @@ impl Iterator for DiscRange {
     type Item = Result<StoredRecord<'static>, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let stored = self.range.next()?;
-        Some(self.record(stored))
+        self.take(Range::next)
     }
 }
 
 impl DoubleEndedIterator for DiscRange {
     fn next_back(&mut self) -> Option<Self::Item> {
-        let stored = self.range.next_back()?;
-        Some(self.record(stored))
+        self.take(Range::next_back)
     }
 }

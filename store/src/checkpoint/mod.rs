@@ -8,6 +8,7 @@ mod backend;
 mod control;
 mod database;
 mod disc_table;
+mod integrity;
 mod job;
 pub(crate) mod layout;
 mod load;

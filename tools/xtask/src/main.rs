@@ -4,6 +4,7 @@
 
 mod check;
 mod fix;
+mod flips;
 mod fuzz;
 mod step;
 mod tidy;
@@ -16,6 +17,7 @@ usage: cargo xtask COMMAND
   check   format, lints, documentation, house rules, dependencies; never writes
   tidy    the house rules alone: fast enough for an editor's save hook
   fix     formats, and applies what the lints suggest
+  flips   [--count N] [--seed N]: damages over the files of a stopped node, each harmless or reported
   fuzz    [--seconds N] [--target NAME] [--keep]: every decoder under libFuzzer, N seconds in all
 ";
 
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         ["check"] => check::run(),
         ["tidy"] => tidy::run(),
         ["fix"] => fix::run(),
+        ["flips", rest @ ..] => flips::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         _ => {
             eprint!("{USAGE}");
