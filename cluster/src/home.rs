@@ -165,6 +165,20 @@ impl Home {
         self.change(|dir, identity| identity.settle_crash(dir).map(|_| ()));
     }
 
+    /// The cluster goes on with this node alone, as another cluster; it need not fear to have forgotten what others know.
+    pub(crate) fn recovered(&self, cluster_id: u128) -> Result<(), StartError> {
+        let mut identity = self.lock();
+        if let (Some(dir), Some(identity)) = (self.dir(), identity.as_mut()) {
+            identity.change(&dir, |identity| {
+                identity.cluster_id = cluster_id;
+                identity.crash_unsettled = false;
+                identity.clean_shutdown = true;
+                identity.peers.clear();
+            })?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn mark_removed(&self, reason: String) {
         let removal = Removal { at_unix_ms: door::unix_ms(), reason };
         self.change(|dir, identity| identity.change(dir, |identity| identity.removed = Some(removal)));

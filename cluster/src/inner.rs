@@ -355,6 +355,8 @@ impl Admission for Doorkeeper {
         let system = view.system();
         if let (Some(ours), Some(theirs)) = (&system.cluster, hello.cluster_id)
             && ours.id != theirs
+            // A member of the cluster that this one went on from is told below that it is none any more.
+            && !(system.was(theirs) && system.removed.contains_key(&hello.from.node_id))
         {
             return Err(Refusal::ClusterId { ours: ours.id, theirs });
         }

@@ -38,6 +38,7 @@ pub mod error;
 // Of the documentation alone: the chapters lie outside of the package.
 #[cfg(any(doc, doctest))]
 pub mod guide;
+pub mod recover;
 pub mod transport;
 
 mod alter;

@@ -262,6 +262,7 @@ impl State {
     }
 
     fn apply_member(&mut self, change: &MemberChange, at: LogIndex) {
+        let before = Arc::clone(&self.cluster.system);
         match self.cluster.system.apply(change, at) {
             Ok(next) => {
                 self.cluster.system = Arc::new(next);
@@ -275,6 +276,10 @@ impl State {
         match change {
             MemberChange::Started { node, life, .. } => self.cluster.windows.life_started(*node, *life),
             MemberChange::Remove { node } => self.cluster.windows.node_removed(*node),
+            MemberChange::Recover { node, .. } => {
+                let others = before.members.keys().filter(|id| *id != node);
+                others.for_each(|id| self.cluster.windows.node_removed(*id));
+            }
             MemberChange::Found { .. } | MemberChange::Admit { .. } => {}
         }
     }

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tabularaft_schema::Schema;
 
+use crate::recovery::Recovery;
+use crate::sealed::{self, SealError};
 use crate::system::SystemState;
 use crate::windows::Windows;
 use crate::{LogIndex, Position};
@@ -34,5 +36,58 @@ impl ClusterState {
 
     pub(crate) fn applied_index(&self) -> LogIndex {
         self.applied.map(Position::log_index).unwrap_or_default()
+    }
+
+    /// The bytes of this state, sealed, in the oldest form that can say all of it.
+    pub(crate) fn seal(&self) -> Vec<u8> {
+        if self.system.recoveries.is_empty() {
+            return sealed::seal(PLAIN, self);
+        }
+        sealed::seal(WITH_RECOVERIES, &(self, &self.system.recoveries))
+    }
+
+    pub(crate) fn unseal(bytes: &[u8]) -> Result<Self, SealError> {
+        if bytes.first() == Some(&PLAIN) {
+            return sealed::unseal(PLAIN, bytes);
+        }
+        let (mut state, recoveries): (Self, Vec<Recovery>) = sealed::unseal(WITH_RECOVERIES, bytes)?;
+        Arc::make_mut(&mut state.system).recoveries = recoveries;
+        Ok(state)
+    }
+}
+
+// Persistent: the version that the seal carries. Add, never change or reuse.
+const PLAIN: u8 = 1;
+/// The state, and behind it the recoveries of its system state.
+const WITH_RECOVERIES: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemberChange;
+
+    #[test]
+    fn recoveries_are_written_only_where_there_are_any_and_come_back() {
+        let mut state = ClusterState::default();
+        assert_eq!(state.seal().first(), Some(&PLAIN));
+        let changes = [
+            MemberChange::Found { cluster_id: 7, cluster_name: "c".to_owned() },
+            MemberChange::Admit { node: 1, name: "a@h".parse().unwrap(), address: String::new() },
+            MemberChange::Recover { node: 1, cluster_id: 9, at_unix_ms: 5 },
+        ];
+        for change in &changes {
+            state.system = Arc::new(state.system.apply(change, LogIndex(3)).unwrap());
+        }
+        let sealed = state.seal();
+        assert_eq!(sealed.first(), Some(&WITH_RECOVERIES));
+        let again = ClusterState::unseal(&sealed).unwrap();
+        assert_eq!((again.system, again.last_version), (state.system, state.last_version));
+    }
+
+    #[test]
+    fn a_state_of_a_newer_build_is_refused_by_name() {
+        let sealed = sealed::seal(3, &0u8);
+        let refused = ClusterState::unseal(&sealed).unwrap_err();
+        assert_eq!(refused, SealError::NewerFormat { found: 3, newest: 2 });
     }
 }

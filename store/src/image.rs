@@ -5,14 +5,12 @@
 use bytes::Bytes;
 
 use crate::cluster_state::ClusterState;
-use crate::sealed::{self, SealError};
-
-const IMAGE_VERSION: u8 = 1;
+use crate::sealed::SealError;
 
 pub(crate) fn encode(cluster: &ClusterState) -> Bytes {
-    sealed::seal(IMAGE_VERSION, cluster).into()
+    cluster.seal().into()
 }
 
 pub(crate) fn decode(image: &[u8]) -> Result<ClusterState, SealError> {
-    sealed::unseal(IMAGE_VERSION, image)
+    ClusterState::unseal(image)
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tabularaft_schema::{NodeId, NodeName};
 
 use crate::LogIndex;
+use crate::recovery::Recovery;
 
 /// One decided change of the cluster's members.
 ///
@@ -42,6 +43,15 @@ pub enum MemberChange {
     Remove {
         /// Which node.
         node: NodeId,
+    },
+    /// The majority is lost for good, and the cluster goes on as another one with one member: see [`Recovery`].
+    Recover {
+        /// The member that is left.
+        node: NodeId,
+        /// Drawn at random: the cluster's id from now on.
+        cluster_id: u128,
+        /// When, in milliseconds since 1970.
+        at_unix_ms: u64,
     },
 }
 
@@ -89,6 +99,10 @@ pub struct SystemState {
     pub removed: BTreeMap<NodeId, RemovedMember>,
     /// Greater than every id in `members` and `removed`.
     pub next_node_id: NodeId,
+    /// Every loss of a majority that the cluster went on after, oldest first. Written beside this state, in the form
+    /// of the second version: the first had no place for it.
+    #[serde(skip)]
+    pub recoveries: Vec<Recovery>,
 }
 
 /// Why a change of members does not apply. The state is then as it was, on every node alike.
@@ -131,6 +145,9 @@ pub enum MemberError {
         /// The id.
         node: NodeId,
     },
+    /// There is no cluster yet.
+    #[error("the cluster is not founded yet")]
+    NotFounded,
     /// A later life of this node has started already.
     #[error("life {life} of node {node} is over: life {newest} has started")]
     LifeIsOver {
@@ -152,6 +169,9 @@ impl SystemState {
             MemberChange::Admit { node, name, address } => next.admit(*node, name, address, at)?,
             MemberChange::Started { node, life, address } => next.started(*node, *life, address)?,
             MemberChange::Remove { node } => next.remove(*node, at)?,
+            MemberChange::Recover { node, cluster_id, at_unix_ms } => {
+                next.recover(*node, *cluster_id, *at_unix_ms, at)?;
+            }
         }
         Ok(next)
     }
@@ -215,7 +235,7 @@ impl SystemState {
         Ok(())
     }
 
-    fn remove(&mut self, node: NodeId, at: LogIndex) -> Result<(), MemberError> {
+    pub(crate) fn remove(&mut self, node: NodeId, at: LogIndex) -> Result<(), MemberError> {
         if self.removed.contains_key(&node) {
             return Ok(());
         }

@@ -2,6 +2,7 @@
 
 mod codec;
 mod decoders;
+mod forced;
 mod handle;
 mod incoming;
 mod leadership;
@@ -17,12 +18,14 @@ mod storage_suite;
 mod types;
 
 pub(crate) use decoders::{entry as decode_entry, message as decode_message};
+pub(crate) use forced::force;
 pub(crate) use handle::{Proposal, ProposalOutcome, RaftError, RaftHandle};
 pub(crate) use incoming::RaftSession;
 pub(crate) use leadership::Leadership;
 pub(crate) use replay::{Remembered, replay};
 pub(crate) use snapshot::{Offering, SnapshotAnswer, SnapshotOffer};
 pub(crate) use start::{RaftParts, start};
+pub(crate) use types::Peer;
 
 /// The voters of the membership that a view has applied, with the addresses of their admission.
 pub(crate) fn voters_of(view: &tabularaft_store::View) -> Vec<(u64, String)> {

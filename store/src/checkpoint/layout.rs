@@ -94,7 +94,7 @@ pub(crate) fn write_meta(
     cluster: &ClusterState,
     tables: &SavedTables,
 ) -> Result<(), StoreError> {
-    put(file, transaction, CLUSTER, cluster)?;
+    put_sealed(file, transaction, CLUSTER, &cluster.seal())?;
     put(file, transaction, TABLES, tables)
 }
 
@@ -104,7 +104,10 @@ pub(crate) fn read_meta(
     transaction: &ReadTransaction,
 ) -> Result<Option<(ClusterState, SavedTables)>, StoreError> {
     let meta = transaction.open_table(META).map_err(|error| file.failed("reading", error))?;
-    let Some(cluster) = get(file, &meta, CLUSTER)? else { return Ok(None) };
+    let stored = meta.get(CLUSTER).map_err(|error| file.failed("reading", error))?;
+    let Some(stored) = stored else { return Ok(None) };
+    let cluster = ClusterState::unseal(stored.value())
+        .map_err(|error| StoreError::seal(file.path(), "the value \"cluster\"", error))?;
     let tables = get(file, &meta, TABLES)?.unwrap_or_default();
     Ok(Some((cluster, tables)))
 }
@@ -164,9 +167,17 @@ fn put<T: Serialize>(
     key: &str,
     value: &T,
 ) -> Result<(), StoreError> {
+    put_sealed(file, transaction, key, &sealed::seal(META_VERSION, value))
+}
+
+fn put_sealed(
+    file: &TablesFile,
+    transaction: &WriteTransaction,
+    key: &str,
+    sealed: &[u8],
+) -> Result<(), StoreError> {
     let mut meta = transaction.open_table(META).map_err(|error| file.failed("writing", error))?;
-    let sealed = sealed::seal(META_VERSION, value);
-    meta.insert(key, sealed.as_slice()).map_err(|error| file.failed("writing", error))?;
+    meta.insert(key, sealed).map_err(|error| file.failed("writing", error))?;
     Ok(())
 }
 
