@@ -17,11 +17,11 @@ pub fn chunk(content: &[u8]) {
 pub fn image(content: &[u8]) {
     if let Ok(cluster) = sealed::decode::<ClusterState>(content) {
         let again = image::decode(&image::encode(&cluster)).expect("an image that was just made can be read");
-        assert_eq!(
-            format!("{cluster:?}"),
-            format!("{again:?}"),
-            "an image says the same once it is written again"
-        );
+        // Less the exactly-once windows, which do not compare.
+        let parts = |state: ClusterState| {
+            (state.applied, state.membership, state.schema, state.system, state.last_version)
+        };
+        assert_eq!(parts(cluster), parts(again), "an image says the same once it is written again");
     }
 }
 

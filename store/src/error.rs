@@ -51,7 +51,7 @@ pub enum StoreError {
         source: Box<redb::Error>,
     },
     /// What the disc gave back is not what was written.
-    #[error("{what} in {} is damaged: {why}; let this node join again to copy the tables from a peer", file.display())]
+    #[error("{what} in {} is damaged: {why}; `store-admin recover --from-cluster` rebuilds this node from its peers", file.display())]
     Damaged {
         /// The file.
         file: PathBuf,

@@ -107,7 +107,7 @@ pub enum IdentityError {
         known: u32,
     },
     /// The file is not what was written.
-    #[error("{} is damaged at byte {offset}: {reason}; restore this node from its peers or a backup", path.display())]
+    #[error("{} is damaged at byte {offset}: {reason}; `store-admin recover --from-cluster` rebuilds this node from its peers", path.display())]
     Damaged {
         /// The identity file.
         path: PathBuf,

@@ -12,7 +12,7 @@ use super::plan::Known;
 use super::{Plan, RecoverError};
 use crate::config::NodeConfig;
 use crate::door;
-use crate::home::{Home, Opened};
+use crate::home::{Ground, Home, Opened};
 use crate::raft::{self, Peer};
 
 /// A stopped node's data, opened to go on with it.
@@ -37,7 +37,7 @@ impl Survivor {
             return Err(RecoverError::Removed { reason: removal.reason.clone() });
         }
         let config = NodeConfig { cluster_name: identity.cluster.clone(), ..NodeConfig::default() };
-        let home = Home::open(identity.node.clone(), config, Some(data_dir), None, None)?;
+        let home = Home::open(identity.node.clone(), config, Some(data_dir), Ground::default())?;
         let opened = home.begin_life()?;
         let remembered = raft::replay(&opened.store, &opened.log).map_err(RecoverError::Log)?;
         let voters = remembered.voters.into_keys().collect();

@@ -63,7 +63,8 @@ impl Recorder {
             return;
         }
         let name = match change {
-            MemberChange::Found { .. } => None,
+            // Offline, before anybody follows anything.
+            MemberChange::Found { .. } | MemberChange::Recover { .. } => None,
             MemberChange::Admit { name, .. } => Some(name.clone()),
             MemberChange::Started { node, .. } => after.members.get(node).map(|member| member.name.clone()),
             MemberChange::Remove { node } => after.removed.get(node).map(|removed| removed.name.clone()),

@@ -34,7 +34,7 @@ pub enum LogError {
     },
     /// Bytes that were once durable are not what was written. They are never skipped: this node must give up its log
     /// and come back with a copy from its peers.
-    #[error("{} is damaged at byte {offset}: {reason}; restore this node from its peers or a backup", file.display())]
+    #[error("{} is damaged at byte {offset}: {reason}; `store-admin recover --from-cluster` rebuilds this node from its peers", file.display())]
     Corrupt {
         /// The damaged segment.
         file: PathBuf,
@@ -54,7 +54,7 @@ pub enum LogError {
         known: u32,
     },
     /// A segment that should be there is not.
-    #[error("segment {number} of the log in {} is missing: put it back, or restore this node from its peers", dir.display())]
+    #[error("segment {number} of the log in {} is missing: put it back, or rebuild this node with `store-admin recover --from-cluster`", dir.display())]
     MissingSegment {
         /// The log's directory.
         dir: PathBuf,

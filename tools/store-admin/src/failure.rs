@@ -40,6 +40,14 @@ impl Failure {
         Self::new(message)
     }
 
+    /// What it says.
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Self::Said(message) => message,
+            Self::BrokenPipe => "nobody reads what is written",
+        }
+    }
+
     /// A failure to write what was asked for to stdout.
     pub(crate) fn on_stdout(error: &io::Error) -> Self {
         match error.kind() {

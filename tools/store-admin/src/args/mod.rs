@@ -6,6 +6,7 @@ mod copies;
 mod demo;
 mod node;
 mod records;
+mod recover;
 mod secret;
 mod table;
 mod watch;
@@ -21,6 +22,7 @@ pub(crate) use copies::{CopyTableArgs, DelCopyArgs, MoveCopyArgs, VerifyArgs};
 pub(crate) use demo::DemoArgs;
 pub(crate) use node::{NodeCommand, RunArgs};
 pub(crate) use records::{DeleteArgs, DumpArgs, GetArgs, LoadArgs, PutArgs, ScanArgs, WhereArg};
+pub(crate) use recover::RecoverArgs;
 pub(crate) use secret::SecretCommand;
 pub(crate) use table::{CreateArgs, FieldArg, OrNone, SetArgs, TableCommand, TransformArgs};
 pub(crate) use watch::WatchArgs;
@@ -111,6 +113,9 @@ pub(crate) enum Command {
     Restore(RestoreArgs),
     /// Copies a table of another cluster
     Import(ImportArgs),
+    /// Goes on after the majority is lost for good, or rebuilds a node with damaged data from its peers; the node must be
+    /// stopped
+    Recover(RecoverArgs),
 }
 
 /// The flag of commands that print a document.
@@ -184,6 +189,9 @@ mod tests {
             "watch t --from 17 --key k",
             "watch t --prefix p",
             "watch --members --from 3",
+            "recover --data-dir d --keep n1@h n2@h",
+            "recover --data-dir d --keep n1@h --keep n2@h --yes --json",
+            "recover --data-dir d --from-cluster h:1 --name n1@h --listen 127.0.0.1:0",
             "verify --json --node h:1 --secret-file s --timeout 2.5",
             "verify --content",
             "backup f",
@@ -224,6 +232,9 @@ mod tests {
             "get t k --read stale",
             "scan t --where x",
             "scan t --prefix p --from a",
+            "recover --data-dir d",
+            "recover --keep n1@h",
+            "recover --data-dir d --keep n1@h --from-cluster h:1",
             "demo --nodes 2",
             "restore f --into a",
             "restore f --into a=1b",

@@ -8,6 +8,7 @@ mod dump;
 mod load;
 mod node_run;
 mod records;
+mod recover;
 mod restore;
 mod scan;
 mod secret;
@@ -33,6 +34,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::CopyTable(args) => copy_table::copy(&global, &args).await,
         Command::MoveCopy(args) => copy_table::move_copy(&global, &args).await,
         Command::DelCopy(args) => copy_table::delete(&global, &args).await,
+        Command::Recover(args) => recover::run(&global, args).await,
         Command::Put(args) => records::put(&global, &args).await,
         Command::Get(args) => records::get(&global, &args).await,
         Command::Delete(args) => records::delete(&global, &args).await,
