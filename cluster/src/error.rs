@@ -135,6 +135,9 @@ pub enum ReadError {
     /// The table has no such secondary index, it is being built, or this program lacks its function.
     #[error(transparent)]
     Index(#[from] IndexReadError),
+    /// A query asks for something that the table does not have.
+    #[error("{0}")]
+    Query(String),
     /// Only a leader with a majority can say what is newest.
     #[error("no leader with a majority answered; a local read is still possible")]
     NoLeader,

@@ -38,6 +38,7 @@ pub mod error;
 // Of the documentation alone: the chapters lie outside of the package.
 #[cfg(any(doc, doctest))]
 pub mod guide;
+pub mod query;
 pub mod recover;
 pub mod transport;
 
@@ -98,6 +99,7 @@ pub use indexes::{IndexInfo, IndexProgress, IndexReadError, IndexScan};
 pub use join::LocalData;
 pub use lifecycle::{Lifecycle, PrepareHook, Reason, RebootHook};
 pub use node::{Joined, Node};
+pub use query::Query;
 pub use records::Records;
 pub use table::{Cursor, Index, InvalidCursor, Page, Sum, Table, Versioned};
 #[doc(hidden)]

@@ -91,6 +91,18 @@ impl RecordShape {
         Err(RecordError::UnknownField { field: name.to_owned(), known: self.field_names() })
     }
 
+    /// Reads the values of the first `count` fields; what follows them is not looked at.
+    ///
+    /// # Errors
+    /// [`RecordError`] if the bytes up to there are no record of this shape.
+    pub fn decode_first(&self, record: &[u8], count: usize) -> Result<Vec<Value>, RecordError> {
+        let mut reader = Reader::new(record);
+        let read = |field: &FieldDef| {
+            value_codec::decode(&mut reader, &field.field_type).map_err(|error| error.within(&field.name))
+        };
+        self.fields.iter().take(count).map(read).collect()
+    }
+
     /// Checks that the bytes are a record of this shape, in its one encoding.
     ///
     /// # Errors

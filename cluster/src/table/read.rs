@@ -148,6 +148,12 @@ impl<R: Record> Table<R> {
         read(self.copy_in(&view)?)
     }
 
+    /// The newest state of the copy, to be kept as long as needed.
+    pub(crate) fn newest_copy(&self) -> Result<Arc<TableView>, ReadError> {
+        let engine = self.node.engine().ok_or(ReadError::Stopped)?;
+        self.copy_in(&engine.store.view()).map(Arc::clone)
+    }
+
     fn copy_in<'v>(&self, view: &'v View) -> Result<&'v Arc<TableView>, ReadError> {
         let id = self.id_in(view)?;
         let copy = view.table(id).ok_or_else(|| ReadError::NoCopy(self.name.clone()))?;
