@@ -14,7 +14,7 @@ pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// Milliseconds since 1970, for names and reports only: no decision is taken on it.
+/// Milliseconds since 1970, for names and reports, and for the age of records across a restart: see `engine::expiry`.
 pub(crate) fn unix_ms() -> u64 {
     let since_1970 =
         || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);

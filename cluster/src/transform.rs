@@ -109,7 +109,7 @@ pub(crate) async fn transform(
         TableError::Copy(format!("this node holds no loaded copy of {table} whose records it could check"))
     })?;
     drop((view, engine));
-    let checking = tokio::task::spawn_blocking(move || check_records(&held, &next.def, &upgrade, 0, &*tell));
+    let checking = door::blocking(move || check_records(&held, &next.def, &upgrade, 0, &*tell));
     checking.await.map_err(|_| WriteError::Stopped)?.map_err(WriteError::Rejected)?;
     let op = Op::Transform { table: table.clone(), shape, checked };
     node.write_op(op, door::now() + node.config.write_timeout()).await?;

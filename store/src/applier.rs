@@ -207,6 +207,10 @@ impl<'a> Applier<'a> {
                 }
                 Effect::Member(change) => self.state.apply_member(change, position.log_index()),
                 Effect::Barrier { token } => barrier = Some(*token),
+                Effect::Clock { unix_ms, forget_ms } => {
+                    let cluster = &mut self.state.cluster;
+                    cluster.clock.mark(cluster.last_version, *unix_ms, *forget_ms);
+                }
             }
         }
         if let Some(token) = barrier {

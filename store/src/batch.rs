@@ -148,6 +148,10 @@ enum WireEffect<'a> {
     Barrier {
         token: u64,
     },
+    Clock {
+        unix_ms: u64,
+        forget_ms: u64,
+    },
 }
 
 impl<'a> WireEffect<'a> {
@@ -163,6 +167,9 @@ impl<'a> WireEffect<'a> {
             Effect::Schema(change) => WireEffect::Schema(Cow::Borrowed(change)),
             Effect::Member(change) => WireEffect::Member(Cow::Borrowed(change)),
             Effect::Barrier { token } => WireEffect::Barrier { token: *token },
+            Effect::Clock { unix_ms, forget_ms } => {
+                WireEffect::Clock { unix_ms: *unix_ms, forget_ms: *forget_ms }
+            }
         }
     }
 
@@ -183,6 +190,7 @@ impl<'a> WireEffect<'a> {
             WireEffect::Schema(change) => Effect::Schema(change.into_owned()),
             WireEffect::Member(change) => Effect::Member(change.into_owned()),
             WireEffect::Barrier { token } => Effect::Barrier { token },
+            WireEffect::Clock { unix_ms, forget_ms } => Effect::Clock { unix_ms, forget_ms },
         }
     }
 }

@@ -9,6 +9,7 @@ use tabularaft_schema::Schema;
 use crate::recovery::Recovery;
 use crate::sealed::{self, SealError};
 use crate::system::SystemState;
+use crate::version_clock::VersionClock;
 use crate::windows::Windows;
 use crate::{LogIndex, Position};
 
@@ -26,6 +27,9 @@ pub(crate) struct ClusterState {
     pub(crate) windows: Windows,
     /// The greatest version that any effect has carried, so that no version is used twice, also of deleted records.
     pub(crate) last_version: u64,
+    /// When versions were written; see the forms below for where it stands.
+    #[serde(skip)]
+    pub(crate) clock: VersionClock,
 }
 
 impl ClusterState {
@@ -40,18 +44,29 @@ impl ClusterState {
 
     /// The bytes of this state, sealed, in the oldest form that can say all of it.
     pub(crate) fn seal(&self) -> Vec<u8> {
-        if self.system.recoveries.is_empty() {
+        let recoveries = &self.system.recoveries;
+        if !self.clock.is_empty() {
+            return sealed::seal(WITH_CLOCK, &(self, recoveries, &self.clock));
+        }
+        if recoveries.is_empty() {
             return sealed::seal(PLAIN, self);
         }
-        sealed::seal(WITH_RECOVERIES, &(self, &self.system.recoveries))
+        sealed::seal(WITH_RECOVERIES, &(self, recoveries))
     }
 
     pub(crate) fn unseal(bytes: &[u8]) -> Result<Self, SealError> {
         if bytes.first() == Some(&PLAIN) {
             return sealed::unseal(PLAIN, bytes);
         }
-        let (mut state, recoveries): (Self, Vec<Recovery>) = sealed::unseal(WITH_RECOVERIES, bytes)?;
+        let (mut state, recoveries, clock): (Self, Vec<Recovery>, VersionClock) = match bytes.first() {
+            Some(&WITH_RECOVERIES) => {
+                let (state, recoveries) = sealed::unseal(WITH_RECOVERIES, bytes)?;
+                (state, recoveries, VersionClock::default())
+            }
+            _ => sealed::unseal(WITH_CLOCK, bytes)?,
+        };
         Arc::make_mut(&mut state.system).recoveries = recoveries;
+        state.clock = clock;
         Ok(state)
     }
 }
@@ -60,6 +75,8 @@ impl ClusterState {
 const PLAIN: u8 = 1;
 /// The state, and behind it the recoveries of its system state.
 const WITH_RECOVERIES: u8 = 2;
+/// The same, and behind it the version clock.
+const WITH_CLOCK: u8 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -85,9 +102,19 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_is_written_only_where_there_is_one_and_comes_back_with_the_recoveries() {
+        let mut state = ClusterState::default();
+        state.clock.mark(7, 1_000, 0);
+        let sealed = state.seal();
+        assert_eq!(sealed.first(), Some(&WITH_CLOCK));
+        let again = ClusterState::unseal(&sealed).unwrap();
+        assert_eq!((again.clock, again.system), (state.clock, state.system));
+    }
+
+    #[test]
     fn a_state_of_a_newer_build_is_refused_by_name() {
-        let sealed = sealed::seal(3, &0u8);
+        let sealed = sealed::seal(4, &0u8);
         let refused = ClusterState::unseal(&sealed).unwrap_err();
-        assert_eq!(refused, SealError::NewerFormat { found: 3, newest: 2 });
+        assert_eq!(refused, SealError::NewerFormat { found: 4, newest: 3 });
     }
 }

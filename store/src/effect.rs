@@ -49,6 +49,13 @@ pub enum Effect {
         /// Names the kept view.
         token: u64,
     },
+    /// Everything that has a version by now was written at or before this time.
+    Clock {
+        /// Milliseconds since 1970, by the leader's clock.
+        unix_ms: u64,
+        /// What was written at or before this time is older than any time to live.
+        forget_ms: u64,
+    },
 }
 
 impl Effect {
@@ -58,7 +65,7 @@ impl Effect {
             Effect::Put { version, .. } | Effect::Delete { version, .. } | Effect::Clear { version, .. } => {
                 Some(*version)
             }
-            Effect::Schema(_) | Effect::Member(_) | Effect::Barrier { .. } => None,
+            Effect::Schema(_) | Effect::Member(_) | Effect::Barrier { .. } | Effect::Clock { .. } => None,
         }
     }
 
@@ -68,7 +75,7 @@ impl Effect {
             Effect::Put { table, .. } | Effect::Delete { table, .. } | Effect::Clear { table, .. } => {
                 Some(*table)
             }
-            Effect::Schema(_) | Effect::Member(_) | Effect::Barrier { .. } => None,
+            Effect::Schema(_) | Effect::Member(_) | Effect::Barrier { .. } | Effect::Clock { .. } => None,
         }
     }
 }

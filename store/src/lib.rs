@@ -62,6 +62,7 @@ mod system;
 mod table_range;
 mod table_state;
 mod table_view;
+mod version_clock;
 mod view;
 mod windows;
 
@@ -94,5 +95,6 @@ pub use stored_record::StoredRecord;
 pub use system::{Cluster, Member, MemberChange, MemberError, RemovedMember, SystemState};
 pub use table_range::{ALL_KEYS, KeyBounds, TableRange};
 pub use table_view::{CopyState, TableView};
+pub use version_clock::ClockMark;
 pub use view::View;
 pub use windows::OUTCOMES_PER_INCARNATION;

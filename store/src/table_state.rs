@@ -81,7 +81,7 @@ impl<'a> RecordChange<'a> {
             }
             Effect::Delete { key, .. } => Some(Self::Delete { key }),
             Effect::Clear { .. } => Some(Self::Clear),
-            Effect::Schema(_) | Effect::Member(_) | Effect::Barrier { .. } => None,
+            Effect::Schema(_) | Effect::Member(_) | Effect::Barrier { .. } | Effect::Clock { .. } => None,
         }
     }
 

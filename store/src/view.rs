@@ -9,6 +9,7 @@ use tabularaft_schema::{Schema, TableId, TableName};
 use crate::cluster_state::ClusterState;
 use crate::system::SystemState;
 use crate::table_view::TableView;
+use crate::version_clock::ClockMark;
 use crate::{LogIndex, Position, RequestId, Seen, image};
 
 /// An immutable, consistent state of all tables that this node holds. Taking and holding one costs next to nothing;
@@ -48,6 +49,17 @@ impl View {
     /// The greatest version that any record has had. The next one is greater.
     pub fn last_version(&self) -> u64 {
         self.cluster.last_version
+    }
+
+    /// The last time that the leader has logged, and up to which version it covers; `None` if there is none, since no
+    /// table has a time to live.
+    pub fn last_clock_mark(&self) -> Option<ClockMark> {
+        self.cluster.clock.last()
+    }
+
+    /// The greatest version that is certain to have been written at or before a time in milliseconds since 1970.
+    pub fn written_by(&self, unix_ms: u64) -> Option<u64> {
+        self.cluster.clock.written_by(unix_ms)
     }
 
     /// What became of a request, as far as the exactly-once window reaches.

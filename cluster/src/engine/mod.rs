@@ -2,6 +2,7 @@
 
 mod commit_mark;
 mod duties;
+mod expiry;
 mod failover;
 mod loader;
 mod loading;
@@ -231,6 +232,7 @@ impl Engine {
         self.spawn(duties::lead(Arc::downgrade(self)));
         self.spawn(crate::indexes::lead(Arc::downgrade(self)));
         self.spawn(rewriting::run(Arc::downgrade(self)));
+        self.spawn(expiry::run(Arc::downgrade(self)));
         Ok(())
     }
 

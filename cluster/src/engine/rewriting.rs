@@ -80,7 +80,7 @@ async fn rewrite(engine: &Arc<Engine>, id: TableId) -> Result<(), String> {
     let (mut cursor, mut found) = (None, false);
     loop {
         let (held, after) = (Arc::clone(&view), cursor.take());
-        let batch = tokio::task::spawn_blocking(move || batch(&held, id, after.as_deref()));
+        let batch = door::blocking(move || batch(&held, id, after.as_deref()));
         let Batch { records, next } =
             batch.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         if !records.is_empty() {

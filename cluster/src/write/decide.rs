@@ -195,6 +195,10 @@ impl Decider<'_> {
                 staged.effects.push(Effect::Barrier { token: *token });
                 Ok(OpResult::Done)
             }
+            Op::Clock { unix_ms, forget_ms } => {
+                staged.effects.push(Effect::Clock { unix_ms: *unix_ms, forget_ms: *forget_ms });
+                Ok(OpResult::Done)
+            }
             Op::Transform { table, shape, checked } => self.transform(staged, table, shape, *checked),
             Op::Rewrite { table, record_version, records } => {
                 self.rewrite(staged, self.table(*table)?, *record_version, records)

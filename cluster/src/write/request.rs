@@ -133,6 +133,11 @@ pub(crate) enum Op {
         record_version: u32,
         records: Vec<Rewritten>,
     },
+    /// Logs the time, see `engine::expiry`.
+    Clock {
+        unix_ms: u64,
+        forget_ms: u64,
+    },
 }
 
 impl Op {
@@ -151,7 +156,8 @@ impl Op {
             | Op::Schema(_)
             | Op::Member(_)
             | Op::Barrier { .. }
-            | Op::Transform { .. } => None,
+            | Op::Transform { .. }
+            | Op::Clock { .. } => None,
         }
     }
 

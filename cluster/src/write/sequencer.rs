@@ -377,7 +377,7 @@ impl PendingReply {
 fn needs_sync(schema: &Schema, effects: &[Effect]) -> bool {
     effects.iter().any(|effect| match effect.table() {
         Some(table) => schema.table_by_id(table).is_some_and(|table| has_disc_copy(table)),
-        None => !matches!(effect, Effect::Barrier { .. }),
+        None => !matches!(effect, Effect::Barrier { .. } | Effect::Clock { .. }),
     })
 }
 

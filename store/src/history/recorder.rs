@@ -52,7 +52,7 @@ impl Recorder {
                 None => return,
             },
             Effect::Clear { table, .. } => Change::Clear { table, def },
-            Effect::Schema(_) | Effect::Member(_) | Effect::Barrier { .. } => return,
+            Effect::Schema(_) | Effect::Member(_) | Effect::Barrier { .. } | Effect::Clock { .. } => return,
         };
         self.entry.push(change);
     }

@@ -5,6 +5,7 @@ mod apply;
 mod bags;
 mod barriers;
 mod checkpoints;
+mod clock;
 mod copies;
 mod definitions;
 mod disc_only;
