@@ -80,6 +80,8 @@ async fn balances_agree_after_one_driver_met_nobody() {
 async fn balances_agree_after_all_drivers_changed_one_branch() {
     balances_agree(CONFLICT, CopyMode::Ram, Form::ReadModifyWrite).await;
     balances_agree(CONFLICT, CopyMode::Disc, Form::ReadModifyWrite).await;
+    balances_agree(CONFLICT, CopyMode::Ram, Form::ForUpdate).await;
+    balances_agree(CONFLICT, CopyMode::Disc, Form::ForUpdate).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,8 @@ pub mod tpcb;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use rand::RngExt;
 use rand::rngs::SmallRng;
-use tabularaft::{CopyMode, Node, Record, TableError, TransactionError, WriteError};
+use tabularaft::schema::KeyFor;
+use tabularaft::{CopyMode, Node, Record, TableError, TransactionError, TxError, TxTable, WriteError};
 
 /// Records that are loaded at once.
 const LOADED_AT_ONCE: usize = 256;
@@ -19,6 +20,24 @@ pub trait Caller: Send + 'static {
     /// # Errors
     /// As [`Node::transaction`]; a transaction that is rolled back on purpose is no error.
     fn step(&mut self, node: &Node) -> impl Future<Output = Result<(), TransactionError>> + Send;
+}
+
+/// How a transaction reads a record that it is going to change.
+#[derive(Debug, Clone, Copy)]
+enum Read {
+    Plain,
+    ForUpdate,
+}
+
+impl Read {
+    /// The record under the key, which the workload has put there.
+    fn one<R: Record<Key = K>, K: KeyFor<K>>(self, table: &TxTable<'_, R>, key: K) -> Result<R, TxError> {
+        let found = match self {
+            Self::Plain => table.get(key)?,
+            Self::ForUpdate => table.get_for_update(key)?,
+        };
+        found.ok_or_else(|| TxError::abort(format!("a record of table {} is gone", R::TABLE)))
+    }
 }
 
 /// Creates the table of a record type, held in this mode.

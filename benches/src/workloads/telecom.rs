@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use tabularaft::{CopyMode, Node, ReadError, Record, TableError, TransactionError, Tx, TxError};
 
-use super::{Caller, create_table, insert_all, percent};
+use super::{Caller, Read, create_table, insert_all, percent};
 
 /// Groups of subscribers.
 const GROUPS: u64 = 5;
@@ -216,7 +216,7 @@ impl Generator {
         let (number, _) = self.any();
         node.transaction(|tx| {
             let subscribers = tx.table::<Subscriber>()?;
-            let mut subscriber = subscriber_of(tx, number)?;
+            let mut subscriber = Read::ForUpdate.one(&subscribers, number)?;
             subscriber.location = 4711;
             subscriber.changed_by = "changed by the workload...".to_owned();
             subscriber.changed_time = "at some time of the day...".to_owned();
@@ -236,7 +236,7 @@ impl Generator {
     async fn read_details(&mut self, node: &Node) -> Result<(), TransactionError> {
         let (number, server) = self.known_or_any();
         node.transaction(|tx| {
-            let subscriber = subscriber_of(tx, number)?;
+            let subscriber = Read::Plain.one(&tx.table::<Subscriber>()?, number)?;
             let allowed = group_of(tx, subscriber.group)?.allow_read & bit(server) != 0;
             if !allowed || subscriber.active_sessions & bit(server) == 0 {
                 return Ok(());
@@ -252,7 +252,8 @@ impl Generator {
         let rollback = percent(&mut self.random, ROLLBACK_PERCENT);
         let branch = node
             .transaction(|tx| {
-                let mut subscriber = subscriber_of(tx, number)?;
+                let subscribers = tx.table::<Subscriber>()?;
+                let mut subscriber = Read::ForUpdate.one(&subscribers, number)?;
                 let allowed = group_of(tx, subscriber.group)?.allow_insert & bit(server) != 0;
                 if !allowed || subscriber.active_sessions & bit(server) != 0 {
                     return Ok(Branch::NotTaken);
@@ -260,7 +261,7 @@ impl Generator {
                 let details = vec![b'd'; DETAILS_BYTES];
                 tx.table::<Session>()?.insert(&Session { subscriber: number, server, details })?;
                 subscriber.active_sessions |= bit(server);
-                tx.table::<Subscriber>()?.insert(&subscriber)?;
+                subscribers.insert(&subscriber)?;
                 count(tx, server, number, |server| server.inserts += 1)?;
                 if rollback { tx.abort("rolled back") } else { Ok(Branch::Taken) }
             })
@@ -276,14 +277,15 @@ impl Generator {
         let rollback = percent(&mut self.random, ROLLBACK_PERCENT);
         let branch = node
             .transaction(|tx| {
-                let mut subscriber = subscriber_of(tx, number)?;
+                let subscribers = tx.table::<Subscriber>()?;
+                let mut subscriber = Read::ForUpdate.one(&subscribers, number)?;
                 let allowed = group_of(tx, subscriber.group)?.allow_delete & bit(server) != 0;
                 if !allowed || subscriber.active_sessions & bit(server) == 0 {
                     return Ok(Branch::NotTaken);
                 }
                 tx.table::<Session>()?.delete((number, server))?;
                 subscriber.active_sessions ^= bit(server);
-                tx.table::<Subscriber>()?.insert(&subscriber)?;
+                subscribers.insert(&subscriber)?;
                 count(tx, server, number, |server| server.deletes += 1)?;
                 if rollback { tx.abort("rolled back") } else { Ok(Branch::Taken) }
             })
@@ -317,18 +319,13 @@ fn bit(server: u64) -> u32 {
     1 << server
 }
 
-fn subscriber_of(tx: &Tx, number: u64) -> Result<Subscriber, TxError> {
-    tx.table::<Subscriber>()?.get(number)?.ok_or_else(|| TxError::abort("the subscriber is gone"))
-}
-
 fn group_of(tx: &Tx, number: u64) -> Result<Group, TxError> {
-    tx.table::<Group>()?.get(number)?.ok_or_else(|| TxError::abort("the group is gone"))
+    Read::Plain.one(&tx.table::<Group>()?, number)
 }
 
 fn count(tx: &Tx, server: u64, subscriber: u64, change: impl FnOnce(&mut Server)) -> Result<(), TxError> {
     let servers = tx.table::<Server>()?;
-    let key = (server, subscriber % SUFFIXES);
-    let mut row = servers.get(key)?.ok_or_else(|| TxError::abort("the server is gone"))?;
+    let mut row = Read::ForUpdate.one(&servers, (server, subscriber % SUFFIXES))?;
     change(&mut row);
     servers.insert(&row)
 }

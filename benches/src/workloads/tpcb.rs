@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use tabularaft::{CopyMode, Node, ReadError, Record, TableError, TransactionError, Tx, TxError};
 
-use super::{Caller, create_table, insert_all, percent};
+use super::{Caller, Read, create_table, insert_all, percent};
 
 /// Tellers of one branch.
 pub const TELLERS: u64 = 10;
@@ -79,6 +79,8 @@ pub struct Scale {
 pub enum Form {
     /// Records are read, changed and written back: if another transaction was faster, it is tried again.
     ReadModifyWrite,
+    /// As `ReadModifyWrite`, but records are read for update: transactions queue for them at the leader.
+    ForUpdate,
 }
 
 /// What one transaction does.
@@ -198,19 +200,20 @@ impl Caller for Driver {
             amount: transfer.amount,
         };
         match self.form {
-            Form::ReadModifyWrite => node.transaction(|tx| modify(tx, transfer, &entry)).await,
+            Form::ReadModifyWrite => node.transaction(|tx| modify(tx, transfer, &entry, Read::Plain)).await,
+            Form::ForUpdate => node.transaction(|tx| modify(tx, transfer, &entry, Read::ForUpdate)).await,
         }
     }
 }
 
 /// Reads the three records, changes their balances and writes them back.
-fn modify(tx: &Tx, transfer: Transfer, entry: &History) -> Result<(), TxError> {
+fn modify(tx: &Tx, transfer: Transfer, entry: &History, read: Read) -> Result<(), TxError> {
     let Transfer { branch, teller, account, amount } = transfer;
     let (branches, tellers, accounts) =
         (tx.table::<Branch>()?, tx.table::<Teller>()?, tx.table::<Account>()?);
-    let mut branch = branches.get(branch)?.ok_or_else(|| TxError::abort("the branch is gone"))?;
-    let mut teller = tellers.get(teller)?.ok_or_else(|| TxError::abort("the teller is gone"))?;
-    let mut account = accounts.get(account)?.ok_or_else(|| TxError::abort("the account is gone"))?;
+    let mut branch = read.one(&branches, branch)?;
+    let mut teller = read.one(&tellers, teller)?;
+    let mut account = read.one(&accounts, account)?;
     branch.balance += amount;
     teller.balance += amount;
     account.balance += amount;
