@@ -118,6 +118,11 @@ impl<T> Receiver<T> {
         self.shared.read()
     }
 
+    /// Whether nobody changes the value any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.shared.senders.load(Ordering::Acquire) == 0
+    }
+
     pub(crate) fn borrow_and_update(&mut self) -> Ref<'_, T> {
         let value = self.shared.read();
         self.seen = self.shared.version();

@@ -115,6 +115,10 @@ impl Sequencer {
             let leadership = self.leadership.borrow_and_update().clone();
             if let Leadership::Leading { term } = leadership {
                 self.lead(term).await;
+                // Who tells of leadership may be gone for ever while the last word was that this node leads.
+                if self.leadership.is_closed() {
+                    return;
+                }
                 continue;
             }
             tokio::select! {
