@@ -220,7 +220,7 @@ impl TableState {
     /// if nothing has changed.
     pub(crate) fn follow_definition(&mut self, table: &Table) -> Option<Vec<OrderedMap>> {
         // The former versions change with the definition, but for the end of their times.
-        let upgraded = self.upgrade.is_some() == !table.former.is_empty();
+        let upgraded = self.upgrade.is_some() != table.former.is_empty();
         if Arc::ptr_eq(&self.def, &table.def) && upgraded && self.indexes.agree_with(&table.building) {
             return None;
         }
