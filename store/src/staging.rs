@@ -1,5 +1,6 @@
 //! Replacing the whole store by what another node has: at a join, and when the log no longer reaches back far enough.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -58,10 +59,10 @@ impl Staging {
         self.cluster.applied_index()
     }
 
-    /// The tables that this node holds according to the image, in the order of their `load_order`.
+    /// The tables that this node holds according to the image, those of the highest `load_order` first.
     pub fn tables(&self) -> Vec<HeldTable> {
         let mut tables: Vec<HeldTable> = self.held.values().cloned().collect();
-        tables.sort_by_key(|table| (table.def.options.load_order, table.id));
+        tables.sort_by_key(|table| (Reverse(table.def.options.load_order), table.id));
         tables
     }
 

@@ -1,5 +1,6 @@
 //! Loads the copies that a restart or a change of the schema left without content: ram tables, and new copies.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -48,6 +49,7 @@ fn knows_leader(engine: &Engine) -> bool {
     engine.is_leading() || engine.leadership.borrow().leader().is_some()
 }
 
+/// Those of the highest load order first.
 fn wanted(engine: &Engine) -> Vec<Wanted> {
     let view = engine.store.view();
     let loading = view.tables().filter_map(|copy| match copy.state() {
@@ -57,7 +59,9 @@ fn wanted(engine: &Engine) -> Vec<Wanted> {
         }
         _ => None,
     });
-    loading.collect()
+    let mut wanted: Vec<Wanted> = loading.collect();
+    wanted.sort_by_key(|table| (Reverse(table.def.options.load_order), table.id));
+    wanted
 }
 
 /// What the other members say they hold, with their addresses; and whether all of them answered.

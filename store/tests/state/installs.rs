@@ -46,6 +46,21 @@ fn old(dir: &Path) -> (Arc<Store>, Log) {
 }
 
 #[test]
+fn tables_of_a_higher_load_order_are_copied_first() {
+    let (source, target) = (diskless(), diskless());
+    let mut log = Log::new();
+    for (name, load_order) in [("a", 0), ("b", -1), ("c", 7), ("d", 0)] {
+        let mut table = def(name, TableKind::Set, CopyMode::Ram);
+        table.options.load_order = load_order;
+        log.create_def(table);
+    }
+    log.feed(&source);
+    let staging = target.begin_install(&source.view().image()).unwrap();
+    let names: Vec<String> = staging.tables().iter().map(|table| table.def.name.to_string()).collect();
+    assert_eq!(names, ["c", "a", "d", "b"]);
+}
+
+#[test]
 fn an_install_replaces_everything_at_once_and_is_on_disc_when_it_returns() {
     let dir = tempfile::tempdir().unwrap();
     let (mut log, peer) = peer();
