@@ -198,6 +198,10 @@ impl NodeBuilder {
         }
         tabularaft_schema::require_modules(&self.expected_modules)
             .map_err(|error| StartError::Configuration(error.to_string()))?;
+        if let Some(name) = crate::functions::ambiguous() {
+            let message = format!("two linked functions are named `{name}`; rename one of them");
+            return Err(StartError::Configuration(message));
+        }
         let (dir, diskless) = (self.data_dir.clone(), self.diskless);
         let (home_name, home_config, ground) = (name.clone(), self.config.clone(), self.ground.clone());
         let home = crate::door::blocking(move || {

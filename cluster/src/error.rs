@@ -119,6 +119,32 @@ fn names(differences: &[Difference]) -> String {
     all.join("; ")
 }
 
+/// What failed of the writes that nobody waited for, since the last flush.
+#[derive(Debug, Clone, Default, PartialEq, thiserror::Error)]
+#[error("{failed} writes failed: {}", failures(.first, *.failed))]
+pub struct FlushError {
+    /// How many.
+    pub failed: u64,
+    /// The first thousand of them, in order.
+    pub first: Vec<FailedWrite>,
+}
+
+/// A write that nobody waited for, and why it failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailedWrite {
+    /// The record's key, as JSON.
+    pub key: String,
+    /// Why. After [`WriteError::Unknown`] it may have happened.
+    pub error: WriteError,
+}
+
+fn failures(first: &[FailedWrite], failed: u64) -> String {
+    let shown: Vec<String> =
+        first.iter().take(3).map(|write| format!("key {}: {}", write.key, write.error)).collect();
+    let more = if failed > shown.len() as u64 { "; …" } else { "" };
+    shown.join("; ") + more
+}
+
 /// Why a read brought nothing.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -404,6 +430,9 @@ pub enum Error {
     /// See [`WriteError`].
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// See [`FlushError`].
+    #[error(transparent)]
+    Flush(#[from] FlushError),
     /// See [`ReadError`].
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -52,6 +52,7 @@ mod copy;
 mod door;
 mod engine;
 mod events;
+mod functions;
 mod held_views;
 mod home;
 mod indexes;
@@ -92,16 +93,20 @@ pub use config::NodeConfig;
 #[doc(hidden)]
 pub use door::simulation;
 pub use error::{
-    Error, JoinError, LeaveError, Mismatch, NotReady, ReadError, StartError, TableError, WriteError,
+    Error, FailedWrite, FlushError, JoinError, LeaveError, Mismatch, NotReady, ReadError, StartError,
+    TableError, WriteError,
 };
 pub use events::{AnyRecord, Change, ChangeKind, MemberEvent, SubscribeError, Subscription};
+#[doc(hidden)]
+pub use functions::{AnyFunction, Registered};
+pub use functions::{Function, Update};
 pub use indexes::{IndexInfo, IndexProgress, IndexReadError, IndexScan};
 pub use join::LocalData;
 pub use lifecycle::{Lifecycle, PrepareHook, Reason, RebootHook};
 pub use node::{Joined, Node};
 pub use query::Query;
 pub use records::Records;
-pub use table::{Cursor, Index, InvalidCursor, Page, Sum, Table, Versioned};
+pub use table::{Cursor, Index, InvalidCursor, NoWait, Page, Sum, Table, Versioned};
 #[doc(hidden)]
 pub use testing::Remains;
 pub use transaction::{

@@ -1,5 +1,6 @@
 //! What identifies a request, and what became of it.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{Incarnation, LogIndex};
@@ -28,7 +29,7 @@ pub struct Decided {
 /// What one operation came to.
 ///
 /// Persistent: add at the end, never change or reuse a variant.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum OpResult {
     /// It was done, and there is nothing more to say.
@@ -45,6 +46,8 @@ pub enum OpResult {
     Float(f64),
     /// Whether the record was there.
     Found(bool),
+    /// What a registered function returned, encoded.
+    Value(Bytes),
 }
 
 /// What the exactly-once window knows of a request.

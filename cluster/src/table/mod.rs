@@ -4,7 +4,9 @@ mod bounds;
 mod cursor;
 mod index;
 mod known;
+mod no_wait;
 mod read;
+mod update;
 mod walk;
 mod write;
 
@@ -21,7 +23,9 @@ use crate::inner::NodeInner;
 pub(crate) use bounds::key_bounds;
 pub use cursor::{Cursor, InvalidCursor};
 pub use index::Index;
+pub use no_wait::NoWait;
 pub(crate) use read::decoded;
+pub(crate) use update::{append, call};
 pub use walk::Page;
 pub use write::Sum;
 

@@ -7,7 +7,7 @@ use tabularaft_store::OpResult;
 use super::Table;
 use crate::door;
 use crate::error::{ReadError, WriteError};
-use crate::write::{Committed, Delta, Guard, Op, Request};
+use crate::write::{Combine, Committed, Delta, Guard, Op, Request};
 
 impl<R: Record> Table<R> {
     /// Inserts the record, replacing the one under its key; a bag keeps one copy of each distinct record per key.
@@ -107,16 +107,7 @@ impl<R: Record> Table<R> {
         delta: impl Into<Delta>,
         otherwise: Option<&R>,
     ) -> Result<Sum, WriteError> {
-        let (key, delta) = (bytes(key.to_key()), delta.into());
-        let field = self.field(field)?;
-        let otherwise = otherwise.map(parts).transpose()?.map(|(_, value)| value);
-        let add = |table| Op::Add { table, key: key.clone(), field, delta, otherwise: otherwise.clone() };
-        self.write(|table| Request::one(add(table))).await.map(|committed| match committed.results.first() {
-            Some(OpResult::Unsigned(value)) => Sum::Unsigned(*value),
-            Some(OpResult::Integer(value)) => Sum::Integer(*value),
-            Some(OpResult::Float(value)) => Sum::Float(*value),
-            _ => Sum::Unsigned(0),
-        })
+        self.combine(key, field, Combine::Add, delta.into(), otherwise).await
     }
 
     /// Deletes every record. Returns how many there were.
@@ -128,7 +119,7 @@ impl<R: Record> Table<R> {
         self.write(|table| Request::one(Op::Clear { table })).await.map(count)
     }
 
-    fn field(&self, name: &str) -> Result<u32, WriteError> {
+    pub(super) fn field(&self, name: &str) -> Result<u32, WriteError> {
         let at = self.def.shape.fields.iter().position(|field| field.name == name);
         let unknown = || crate::Rejection::NotApplicable {
             table: self.name.to_string(),
@@ -137,7 +128,10 @@ impl<R: Record> Table<R> {
         at.map(|at| at as u32).ok_or_else(|| WriteError::Rejected(unknown()))
     }
 
-    async fn write(&self, request: impl FnOnce(TableId) -> Request) -> Result<Committed, WriteError> {
+    pub(super) async fn write(
+        &self,
+        request: impl FnOnce(TableId) -> Request,
+    ) -> Result<Committed, WriteError> {
         let engine = self.node.engine().ok_or(WriteError::Stopped)?;
         let id = self.id_in(&engine.store.read()).map_err(not_writable)?;
         drop(engine);
@@ -146,15 +140,15 @@ impl<R: Record> Table<R> {
     }
 }
 
-fn parts<R: Record>(record: &R) -> Result<(Bytes, Bytes), WriteError> {
+pub(super) fn parts<R: Record>(record: &R) -> Result<(Bytes, Bytes), WriteError> {
     Ok((bytes(record.key()), record.encode()?.into()))
 }
 
-fn bytes(key: Key) -> Bytes {
+pub(super) fn bytes(key: Key) -> Bytes {
     key.into_bytes().into()
 }
 
-fn version(committed: Committed) -> u64 {
+pub(super) fn version(committed: Committed) -> u64 {
     match committed.results.first() {
         Some(OpResult::Version(version)) => *version,
         _ => 0,
@@ -168,8 +162,18 @@ fn count(committed: Committed) -> u64 {
     }
 }
 
+/// What a number has come to.
+pub(super) fn sum(result: Option<OpResult>) -> Sum {
+    match result {
+        Some(OpResult::Unsigned(value)) => Sum::Unsigned(value),
+        Some(OpResult::Integer(value)) => Sum::Integer(value),
+        Some(OpResult::Float(value)) => Sum::Float(value),
+        _ => Sum::Unsigned(0),
+    }
+}
+
 /// Why a table cannot be written to, in the words of writes.
-fn not_writable(error: ReadError) -> WriteError {
+pub(super) fn not_writable(error: ReadError) -> WriteError {
     match error {
         ReadError::NoSuchTable(name) => WriteError::NoSuchTable(name),
         ReadError::Definition { table, differences } => WriteError::Definition { table, differences },

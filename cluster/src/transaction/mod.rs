@@ -13,7 +13,7 @@
 //! | `run.rs` | attempts, until one is accepted |
 //! | `tx.rs` | what the closure is given |
 //! | `read_table.rs`, `scan.rs` | reading a table, with the transaction's own writes |
-//! | `write_table.rs` | writing to it |
+//! | `write_table.rs`, `update_table.rs` | writing to it |
 //! | `reads.rs`, `writes.rs` | what the transaction has read, and written so far |
 
 mod conflict;
@@ -29,6 +29,7 @@ mod run;
 mod scan;
 mod state;
 mod tx;
+mod update_table;
 mod view;
 mod write_table;
 mod writes;

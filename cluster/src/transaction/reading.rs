@@ -56,8 +56,12 @@ impl<'t> Reading<'t> {
             Some(Own::Record(record)) => Ok(Some(read(&record))),
             Some(Own::Gone) => Ok(None),
             Some(own) => {
-                let before = self.base(state, key, Bytes::copy_from_slice)?;
-                Ok(state.writes.after(&own, before)?.map(|record| read(&record)))
+                let before = match own.rests_on_view() {
+                    true => self.base(state, key, Bytes::copy_from_slice)?,
+                    false => None,
+                };
+                let record = state.writes.after(self.copy.def(), &own, before)?;
+                Ok(record.map(|record| read(&record)))
             }
             None => self.base(state, key, read),
         }
@@ -220,7 +224,7 @@ impl<'v> Visits<'v> {
                 |stored| self.copy.record_bytes(&stored).map(|record| Bytes::copy_from_slice(&record));
             let before = stored.map(before).transpose().map_err(store_error)?;
             let Some(state) = self.state else { continue };
-            if let Some(record) = state.borrow().writes.after(&own, before)? {
+            if let Some(record) = state.borrow().writes.after(self.copy.def(), &own, before)? {
                 return Ok(Some(Found::Own(key, record)));
             }
         }

@@ -10,7 +10,6 @@ use tabularaft_store::{IndexBounds, IndexEntry, IndexView, TableView, record_of_
 use super::error::store_error;
 use super::reading::{Next, Reading};
 use super::reads::Range;
-use super::writes::Own;
 use crate::error::ReadError;
 use crate::indexes::IndexReadError;
 use crate::write::Space;
@@ -178,11 +177,12 @@ impl<'t> Reading<'t> {
         let all: Vec<_> = all.map(|(key, own)| (key.clone(), own.clone())).collect();
         let mut records = Vec::new();
         for (key, own) in all {
-            let before = match own {
-                Own::Changed(_) => self.base(state, &key, Bytes::copy_from_slice)?,
-                _ => None,
+            let before = match own.rests_on_view() {
+                true => self.base(state, &key, Bytes::copy_from_slice)?,
+                false => None,
             };
-            records.extend(state.writes.after(&own, before)?.map(|record| (key, record)));
+            let record = state.writes.after(self.copy.def(), &own, before)?;
+            records.extend(record.map(|record| (key, record)));
         }
         Ok(records)
     }

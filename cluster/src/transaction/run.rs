@@ -144,7 +144,7 @@ impl Run<'_> {
         last_version: u64,
         index: LogIndex,
     ) -> Result<Verdict, TransactionError> {
-        let left = state.left().map_err(TxError::from)?;
+        let left = state.left(&engine.store.view()).map_err(TxError::from)?;
         let TxState { reads, writes, record_versions, .. } = state;
         let (guards, ops) = (reads.into_guards(last_version), writes.into_ops());
         if guards.is_empty() && ops.is_empty() {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use tabularaft_schema::TableId;
+use tabularaft_store::View;
 
 use crate::config::NodeConfig;
 use crate::error::ReadError;
@@ -82,12 +83,12 @@ impl TxState {
     }
 
     /// What the transaction leaves of the records that it was its turn to change, as far as it changes them.
-    pub(super) fn left(&self) -> Result<BTreeMap<Place, Option<Bytes>>, ReadError> {
+    pub(super) fn left(&self, view: &View) -> Result<BTreeMap<Place, Option<Bytes>>, ReadError> {
         let mut left = BTreeMap::new();
         for (place, before) in &self.turn {
             let own = self.writes.shadow(place.0).and_then(|shadow| shadow.own(&place.1));
-            if let Some(own) = own {
-                left.insert(place.clone(), self.writes.after(own, before.clone())?);
+            if let (Some(own), Some(copy)) = (own, view.table(place.0)) {
+                left.insert(place.clone(), self.writes.after(copy.def(), own, before.clone())?);
             }
         }
         Ok(left)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use bytes::Bytes;
-use tabularaft_schema::{TableId, TableKind};
+use tabularaft_schema::{TableDef, TableId, TableKind};
 use tabularaft_store::bag_storage_key;
 
 use crate::error::ReadError;
@@ -35,8 +35,16 @@ pub(super) enum Own {
     Record(Bytes),
     /// It is deleted.
     Gone,
-    /// It comes of what is in the view by these operations, which are numbers in [`Writes`].
-    Changed(Vec<usize>),
+    /// It comes of what is in the view, or of what the transaction had made of it before (`from`), by these operations,
+    /// which are numbers in [`Writes`].
+    Changed { from: Option<Option<Bytes>>, ops: Vec<usize> },
+}
+
+impl Own {
+    /// Whether one has to know what is in the view.
+    pub(super) fn rests_on_view(&self) -> bool {
+        matches!(self, Own::Changed { from: None, .. })
+    }
 }
 
 impl Writes {
@@ -63,11 +71,19 @@ impl Writes {
     }
 
     /// What is left of a record that was `before` in the view.
-    pub(super) fn after(&self, own: &Own, before: Option<Bytes>) -> Result<Option<Bytes>, ReadError> {
+    pub(super) fn after(
+        &self,
+        def: &TableDef,
+        own: &Own,
+        before: Option<Bytes>,
+    ) -> Result<Option<Bytes>, ReadError> {
         match own {
             Own::Record(record) => Ok(Some(record.clone())),
             Own::Gone => Ok(None),
-            Own::Changed(ops) => changed(before, ops.iter().filter_map(|number| self.op(*number))),
+            Own::Changed { from, ops } => {
+                let mut ops = ops.iter().filter_map(|number| self.op(*number));
+                ops.try_fold(from.clone().unwrap_or(before), |record, op| changed(def, record, op))
+            }
         }
     }
 
@@ -101,12 +117,7 @@ impl Writes {
             Op::DeleteObject { key, value, .. } if is_bag => {
                 shadow.records.insert(bag_storage_key(key, value), Own::Gone);
             }
-            Op::DeleteObject { key, value, .. } => match shadow.records.get_mut(key) {
-                Some(Own::Changed(ops)) => ops.push(number),
-                Some(Own::Record(own)) if own == value => drop(shadow.records.insert(key.clone(), Own::Gone)),
-                Some(_) => {}
-                None => drop(shadow.records.insert(key.clone(), Own::Changed(vec![number]))),
-            },
+            Op::DeleteObject { key, .. } | Op::Update { key, .. } => shadow.change(key, number),
             _ => {}
         }
     }
@@ -132,6 +143,20 @@ impl Shadow {
         self.records.range((low.clone(), high.clone()))
     }
 
+    /// One more operation changes the record by what it is.
+    fn change(&mut self, key: &Bytes, number: usize) {
+        let changed = match self.records.remove(key) {
+            None => Own::Changed { from: None, ops: vec![number] },
+            Some(Own::Record(record)) => Own::Changed { from: Some(Some(record)), ops: vec![number] },
+            Some(Own::Gone) => Own::Changed { from: Some(None), ops: vec![number] },
+            Some(Own::Changed { from, mut ops }) => {
+                ops.push(number);
+                Own::Changed { from, ops }
+            }
+        };
+        self.records.insert(key.clone(), changed);
+    }
+
     fn wipe(&mut self, key: &Bytes) {
         let under: Vec<Bytes> = self
             .records
@@ -144,20 +169,22 @@ impl Shadow {
     }
 }
 
-/// The record after operations whose outcome depends on what it was before.
-fn changed<'o>(before: Option<Bytes>, ops: impl Iterator<Item = &'o Op>) -> Result<Option<Bytes>, ReadError> {
-    let mut record = before;
-    for op in ops {
-        record = match op {
-            Op::DeleteObject { value, .. } if record.as_ref() == Some(value) => None,
-            _ => record,
-        };
+/// The record after an operation whose outcome depends on what it was before.
+fn changed(def: &TableDef, before: Option<Bytes>, op: &Op) -> Result<Option<Bytes>, ReadError> {
+    match op {
+        Op::DeleteObject { value, .. } if before.as_ref() == Some(value) => Ok(None),
+        Op::Update { change, .. } => {
+            let (after, _) = change.apply(def, before.as_ref()).map_err(ReadError::Refused)?;
+            Ok(after)
+        }
+        _ => Ok(before),
     }
-    Ok(record)
 }
 
 #[cfg(test)]
 mod tests {
+    use tabularaft_schema::FieldType;
+
     use super::*;
 
     const TABLE: TableId = TableId(1);
@@ -204,15 +231,22 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_is_not_known_to_be_there_is_deleted_by_what_the_view_has() {
+    fn an_object_is_deleted_if_it_is_what_the_transaction_or_the_view_has() {
+        let def = TableDef::builder("t").unwrap().field("id", FieldType::U64).key("id").build().unwrap();
         let mut writes = Writes::default();
         let object = |value| Op::DeleteObject { table: TABLE, key: bytes("k"), value: bytes(value) };
+        let left = |writes: &Writes, before| {
+            let own = writes.shadow(TABLE).unwrap().own(&bytes("k")).unwrap().clone();
+            writes.after(&def, &own, Some(bytes(before))).unwrap()
+        };
         writes.push(object("1"), TableKind::Set);
-        assert_eq!(writes.shadow(TABLE).unwrap().own(&bytes("k")), Some(&Own::Changed(vec![0])));
+        assert!(writes.shadow(TABLE).unwrap().own(&bytes("k")).unwrap().rests_on_view());
+        assert_eq!((left(&writes, "1"), left(&writes, "2")), (None, Some(bytes("2"))));
         writes.push(put("k", "2"), TableKind::Set);
         writes.push(object("1"), TableKind::Set);
-        assert_eq!(writes.shadow(TABLE).unwrap().own(&bytes("k")), Some(&Own::Record(bytes("2"))));
+        assert_eq!(left(&writes, "1"), Some(bytes("2")));
         writes.push(object("2"), TableKind::Set);
-        assert_eq!(writes.shadow(TABLE).unwrap().own(&bytes("k")), Some(&Own::Gone));
+        assert_eq!(left(&writes, "1"), None);
+        assert!(!writes.shadow(TABLE).unwrap().own(&bytes("k")).unwrap().rests_on_view());
     }
 }

@@ -1,18 +1,19 @@
 //! The sequencer's pure core: requests go in, effects or a rejection come out.
 
 use bytes::Bytes;
-use tabularaft_schema::{SchemaChange, TableDef, TableId, TableKind, Value};
+use tabularaft_schema::{SchemaChange, TableId, TableKind};
 use tabularaft_store::{
     Effect, Incarnation, LogIndex, MemberChange, OpResult, TableView, View, bag_storage_key,
 };
 
+use super::change::Change;
 use super::guard::{Guard, Space};
 use super::limits::check_writable;
 use super::locking::Decided;
 use super::locks::Place;
 use super::overlay::{Overlay, PendingRow};
 use super::recent::Recent;
-use super::request::{Delta, Op, Rejection, Request};
+use super::request::{Op, Rejection, Request};
 use super::staged::Staged;
 
 /// Everything a decision rests on, and where its effects go.
@@ -71,10 +72,10 @@ impl Decider<'_> {
         request: &Request,
         effects: &mut Vec<Effect>,
     ) -> Result<Vec<OpResult>, Rejection> {
-        for guard in &request.guards {
-            self.check(guard)?;
-        }
         let mut staged = Staged::new(owner, *self.next_version, &request.guards);
+        for guard in &request.guards {
+            self.check(&staged, guard)?;
+        }
         let mut results = Vec::with_capacity(request.ops.len());
         for op in &request.ops {
             results.push(self.operate(&mut staged, op)?);
@@ -100,7 +101,7 @@ impl Decider<'_> {
         Ok(results)
     }
 
-    fn check(&mut self, guard: &Guard) -> Result<(), Rejection> {
+    fn check(&mut self, staged: &Staged, guard: &Guard) -> Result<(), Rejection> {
         if guard.is_read() && !self.checks_reads {
             return Ok(());
         }
@@ -118,6 +119,25 @@ impl Decider<'_> {
                 match self.version(copy, key)? {
                     found if found == *version => Ok(()),
                     found => Err(self.conflict(copy, Some(key), true, found)),
+                }
+            }
+            Guard::Present { table, key } => {
+                let copy = self.table(*table)?;
+                match self.version(copy, key)? {
+                    0 => Err(Rejection::NoSuchRecord { table: name(copy) }),
+                    _ => Ok(()),
+                }
+            }
+            Guard::Value { table, key, record } => {
+                let copy = self.table(*table)?;
+                let found = self.settled(copy, key)?;
+                let record = self.in_present_shape(staged, copy, record)?;
+                match found.as_ref().is_some_and(|row| row.value == record) {
+                    true => Ok(()),
+                    false => {
+                        let version = found.map_or(0, |row| row.version);
+                        Err(Rejection::ValueDiffers { table: name(copy), version })
+                    }
                 }
             }
             Guard::Content { table, key, record } => {
@@ -172,9 +192,7 @@ impl Decider<'_> {
             Op::DeleteObject { table, key, value } => {
                 self.delete_object(staged, self.writable(*table)?, key, value)
             }
-            Op::Add { table, key, field, delta, otherwise } => {
-                self.add(staged, self.writable(*table)?, key, *field, *delta, otherwise.as_ref())
-            }
+            Op::Update { table, key, change } => self.update(staged, self.writable(*table)?, key, change),
             Op::Clear { table } => {
                 let copy = self.writable(*table)?;
                 let version = staged.version();
@@ -294,29 +312,28 @@ impl Decider<'_> {
         Ok(OpResult::Count(u64::from(found)))
     }
 
-    fn add(
+    fn update(
         &self,
         staged: &mut Staged,
         copy: &TableView,
         key: &Bytes,
-        field: u32,
-        delta: Delta,
-        otherwise: Option<&Bytes>,
+        change: &Change,
     ) -> Result<OpResult, Rejection> {
-        if copy.def().kind == TableKind::Bag {
-            return Err(not_applicable(copy, "a bag holds no counters; use a set or an ordered set"));
+        let before = self.current(staged, copy, key)?.map(|row| row.value);
+        let change = self.in_present_terms(staged, copy, change)?;
+        let (after, result) = change.apply(copy.def(), before.as_ref())?;
+        match after {
+            after if after == before => {}
+            Some(record) => {
+                if copy.def().key_of_record(&record).ok().is_none_or(|made| made.as_bytes() != &key[..]) {
+                    return Err(not_applicable(copy, "the change makes a record with another key"));
+                }
+                self.check_size(copy, key, &record)?;
+                self.resize(staged, copy, key, Some(record.len()))?;
+                staged.put(copy, key.clone(), record);
+            }
+            None => drop(self.delete(staged, copy, key)?),
         }
-        let field = self.present_field(staged, copy, field)?;
-        let otherwise = otherwise.map(|record| self.in_present_shape(staged, copy, record)).transpose()?;
-        let current = self.current(staged, copy, key)?.map(|row| row.value);
-        let Some(record) = current.as_ref().or(otherwise.as_ref()) else {
-            return Err(Rejection::NoSuchRecord { table: name(copy) });
-        };
-        let (record, result) =
-            added(copy.def(), record, field, delta).map_err(|why| not_applicable(copy, &why))?;
-        self.check_size(copy, key, &record)?;
-        self.resize(staged, copy, key, Some(record.len()))?;
-        staged.put(copy, key.clone(), record);
         Ok(result)
     }
 
@@ -433,33 +450,4 @@ pub(super) fn name(copy: &TableView) -> String {
 
 pub(super) fn not_applicable(copy: &TableView, why: &str) -> Rejection {
     Rejection::NotApplicable { table: name(copy), why: why.to_owned() }
-}
-
-fn added(def: &TableDef, record: &[u8], field: u32, delta: Delta) -> Result<(Bytes, OpResult), String> {
-    let mut values = def.shape.decode(record).map_err(|error| error.to_string())?;
-    let name = def.shape.fields.get(field as usize).map(|field| field.name.clone());
-    let (Some(value), Some(name)) = (values.get_mut(field as usize), name) else {
-        return Err(format!("it has no field number {field}"));
-    };
-    if def.key.contains(&name) {
-        return Err(format!("field {name} is part of the key and cannot be added to"));
-    }
-    let overflow = || format!("adding to field {name} would overflow");
-    let result = match (&mut *value, delta) {
-        (Value::U64(old), Delta::Integer(delta)) => {
-            *old = old.checked_add_signed(delta).ok_or_else(overflow)?;
-            OpResult::Unsigned(*old)
-        }
-        (Value::I64(old), Delta::Integer(delta)) => {
-            *old = old.checked_add(delta).ok_or_else(overflow)?;
-            OpResult::Integer(*old)
-        }
-        (Value::F64(old), Delta::Float(delta)) => {
-            *old += delta;
-            OpResult::Float(*old)
-        }
-        _ => return Err(format!("field {name} cannot be added to by {delta:?}")),
-    };
-    let record = def.shape.encode(&values).map_err(|error| error.to_string())?;
-    Ok((record.into(), result))
 }

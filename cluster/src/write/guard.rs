@@ -25,6 +25,10 @@ pub(crate) enum Guard {
     /// Not a condition: the records that the request writes to the table are of this record version. What is not said
     /// so is of version 1. The leader brings them to the version that the table has by then.
     RecordVersion { table: TableId, version: u32 },
+    /// There is a record under this key.
+    Present { table: TableId, key: Bytes },
+    /// The record under this key is this one.
+    Value { table: TableId, key: Bytes, record: Bytes },
 }
 
 /// Which order of keys the bounds of a range are in.
@@ -46,6 +50,8 @@ impl Guard {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Guard::Version { key, .. } | Guard::Unchanged { key, .. } => 16 + key.len(),
+            Guard::Present { key, .. } => 16 + key.len(),
+            Guard::Value { key, record, .. } => 16 + key.len() + record.len(),
             Guard::Content { key, record, .. } => 16 + key.len() + record.as_ref().map_or(0, Bytes::len),
             Guard::RecordVersion { .. } => 12,
             Guard::Range { low, high, .. } => 24 + bound_bytes(low) + bound_bytes(high),

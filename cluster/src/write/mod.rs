@@ -4,6 +4,7 @@
 //! caller -> proposer (any node, batches) -> leader's sequencer -> Raft log -> apply -> publish view -> wake the caller
 //! ```
 
+mod change;
 mod claims;
 mod decide;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod sequencer;
 mod staged;
 mod unique;
 
+pub(crate) use change::{Change, Combine};
 pub(crate) use guard::{Guard, Space};
 pub(crate) use local::{is_local, write_local};
 pub(crate) use lock_client::{LockClient, lock_here};

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use tabularaft_schema::{RecordShape, SchemaChange, TableId, TableName};
 use tabularaft_store::MemberChange;
 
+use super::change::Change;
 use super::guard::Guard;
 use super::locking::LockId;
 
@@ -93,13 +94,11 @@ pub(crate) enum Op {
         key: Bytes,
         value: Bytes,
     },
-    /// Adds to a numeric field; `otherwise` is the record to start from if there is none.
-    Add {
+    /// Changes the record by what it is.
+    Update {
         table: TableId,
         key: Bytes,
-        field: u32,
-        delta: Delta,
-        otherwise: Option<Bytes>,
+        change: Change,
     },
     /// Deletes every record of the table.
     Clear {
@@ -148,7 +147,7 @@ impl Op {
             | Op::InsertNew { table, .. }
             | Op::Delete { table, .. }
             | Op::DeleteObject { table, .. }
-            | Op::Add { table, .. }
+            | Op::Update { table, .. }
             | Op::Clear { table }
             | Op::Reap { table, .. }
             | Op::Rewrite { table, .. } => Some(*table),
@@ -170,7 +169,7 @@ impl Op {
             Op::Delete { key, .. } => key.len(),
             Op::Rewrite { records, .. } => records.iter().map(Rewritten::bytes).sum(),
             Op::Reap { records, .. } => records.iter().map(|(key, _)| key.len() + 8).sum(),
-            Op::Add { key, otherwise, .. } => key.len() + otherwise.as_ref().map_or(0, Bytes::len),
+            Op::Update { key, change, .. } => key.len() + change.bytes(),
             _ => 256,
         }
     }
@@ -193,7 +192,7 @@ impl Rewritten {
     }
 }
 
-/// What a counter changes by.
+/// What a number changes by, or is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Delta {
     /// For signed and unsigned integer fields.
@@ -239,8 +238,8 @@ pub enum Rejection {
         /// The version found.
         found: u64,
     },
-    /// A counter was to be added to, and there is no record to start from.
-    #[error("table {table}: there is no record with this key to add to")]
+    /// A record was to be changed or replaced, and there is none.
+    #[error("table {table}: there is no record with this key")]
     NoSuchRecord {
         /// The table's name.
         table: String,
@@ -371,6 +370,30 @@ pub enum Rejection {
         /// The key, as JSON.
         key: String,
         /// What the migration says.
+        why: String,
+    },
+    /// A record was to be replaced, and it is another one, or there is none.
+    #[error(
+        "table {table}: the record is not the one that was to be replaced (its version is {version}, 0 = no record)"
+    )]
+    ValueDiffers {
+        /// The table's name.
+        table: String,
+        /// The version of the record that is there; zero: there is none.
+        version: u64,
+    },
+    /// The program of the leader has no function of this name.
+    #[error("the leader has no function {function}; register it in the programs of all nodes")]
+    NoSuchFunction {
+        /// The function's name.
+        function: String,
+    },
+    /// The function refused.
+    #[error("function {function}: {why}")]
+    Function {
+        /// The function's name.
+        function: String,
+        /// What it said.
         why: String,
     },
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use tabularaft_schema::{RecordShape, SchemaChange, TableKind, TableName, Upgrade};
 use tabularaft_store::{Effect, OpResult, TableView, bag_storage_key};
 
+use super::change::Change;
 use super::decide::{Decider, name, not_applicable};
 use super::request::{Rejection, Rewritten};
 use super::staged::Staged;
@@ -52,6 +53,25 @@ impl Decider<'_> {
             present: shape.version,
             why: "the field is no longer there".to_owned(),
         })
+    }
+
+    /// A change that the request brings, in terms of the table's shape.
+    pub(super) fn in_present_terms(
+        &self,
+        staged: &Staged,
+        copy: &TableView,
+        change: &Change,
+    ) -> Result<Change, Rejection> {
+        let mut change = change.clone();
+        if let Change::Combine { field, otherwise, .. } | Change::Append { field, otherwise, .. } =
+            &mut change
+        {
+            *field = self.present_field(staged, copy, *field)?;
+            if let Some(record) = otherwise {
+                *record = self.in_present_shape(staged, copy, record)?;
+            }
+        }
+        Ok(change)
     }
 
     /// The storage key under which a bag holds this record, in whichever form.
