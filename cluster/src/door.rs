@@ -74,17 +74,43 @@ pub mod simulation {
     struct Simulation {
         random: StdRng,
         unix_ms: u64,
+        bug: Option<Bug>,
+    }
+
+    /// A bug put back on purpose, to see that a simulation finds it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Bug {
+        /// A vote is given without being written down.
+        VoteNotSaved,
+        /// Entries of disc tables are acknowledged before they are synced.
+        AcknowledgedBeforeSync,
+        /// A request that comes again is decided again.
+        RequestsForgotten,
     }
 
     /// From now on this thread's randomness comes from `seed`, and its time of day from [`set_unix_ms`].
     pub fn begin(seed: u64) {
-        let simulation = Simulation { random: StdRng::seed_from_u64(seed), unix_ms: 0 };
+        let simulation = Simulation { random: StdRng::seed_from_u64(seed), unix_ms: 0, bug: None };
         RUNNING.set(Some(simulation));
     }
 
     /// Gives this thread back to the world.
     pub fn end() {
         RUNNING.set(None);
+    }
+
+    /// Puts a bug back into the nodes of this thread's simulation.
+    pub fn put_back(bug: Bug) {
+        RUNNING.with_borrow_mut(|running| {
+            if let Some(simulation) = running {
+                simulation.bug = Some(bug);
+            }
+        });
+    }
+
+    /// Whether this thread simulates nodes with this bug.
+    pub(crate) fn has(bug: Bug) -> bool {
+        RUNNING.with_borrow(|running| running.as_ref().is_some_and(|simulation| simulation.bug == Some(bug)))
     }
 
     /// Sets the time of day that nodes on this thread see, in milliseconds since 1970. It may jump.

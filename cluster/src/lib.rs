@@ -108,7 +108,7 @@ pub use query::Query;
 pub use records::Records;
 pub use table::{Cursor, Index, InvalidCursor, NoWait, Page, Sum, Table, Versioned};
 #[doc(hidden)]
-pub use testing::Remains;
+pub use testing::{Entry, Remains, Standing};
 pub use transaction::{
     ReadTable, ReadView, Scan, TooLarge, Transacted, TransactionError, TransactionOptions, Tx, TxError,
     TxTable,

@@ -9,6 +9,44 @@ use tabularaft_store::{Store, View};
 use crate::inner::NodeInner;
 use crate::node::Node;
 
+/// Where a node stands, for the invariants of a simulation. Indexes are 0 where there is nothing yet.
+#[doc(hidden)]
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The number of its cluster.
+    pub cluster: u128,
+    /// Its id in it.
+    pub node: NodeId,
+    /// The term it is in.
+    pub term: u64,
+    /// Whether it leads in that term.
+    pub leads: bool,
+    /// Up to where it knows the log to be committed.
+    pub committed: u64,
+    /// Up to where it has applied the log.
+    pub applied: u64,
+    /// Up to where its checkpoint reaches.
+    pub checkpointed: u64,
+    /// Up to where its log is gone.
+    pub purged: u64,
+    /// The last entry of its log.
+    pub last: u64,
+    /// Why it does not work any more, if so.
+    pub failure: Option<String>,
+}
+
+/// An entry of the log, for comparison.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Its index.
+    pub index: u64,
+    /// The term in which it was logged.
+    pub term: u64,
+    /// A checksum of what it says.
+    pub checksum: u32,
+}
+
 /// What is left of a node that died.
 #[doc(hidden)]
 pub struct Remains {
@@ -63,6 +101,43 @@ impl Node {
     #[doc(hidden)]
     pub fn purged(&self) -> Option<u64> {
         self.inner.engine()?.log.bounds().purged.map(|purged| purged.index)
+    }
+}
+
+impl Node {
+    /// Where this node stands; `None` between two lives, and while it does not take part.
+    #[doc(hidden)]
+    pub fn standing(&self) -> Option<Standing> {
+        let engine = self.inner.engine()?;
+        let raft = engine.raft()?;
+        let status = raft.status();
+        let (view, bounds) = (engine.store.view(), engine.log.bounds());
+        let failure = engine.store.poisoned().map(|cause| cause.to_string()).or(status.fatal);
+        Some(Standing {
+            cluster: view.system().cluster.as_ref().map_or(0, |cluster| cluster.id),
+            node: engine.node(),
+            term: status.term,
+            leads: raft.leads(),
+            committed: status.committed,
+            applied: view.applied_index().0,
+            checkpointed: engine.store.checkpointed().map_or(0, |position| position.index),
+            purged: bounds.purged.map_or(0, |purged| purged.index),
+            last: bounds.last.map_or(0, |last| last.index),
+            failure,
+        })
+    }
+
+    /// The entries of the log that are there; none if it cannot be read.
+    #[doc(hidden)]
+    pub fn log_entries(&self, range: std::ops::Range<u64>) -> Vec<Entry> {
+        let read = self.inner.engine().map(|engine| engine.log.read(range, usize::MAX));
+        let entries = read.and_then(Result::ok).unwrap_or_default();
+        let entry = |entry: tabularaft_store::log::LogEntry| Entry {
+            index: entry.position.index,
+            term: entry.position.term,
+            checksum: crc32c::crc32c(&entry.payload),
+        };
+        entries.into_iter().map(entry).collect()
     }
 }
 

@@ -17,6 +17,7 @@ mod log_output;
 mod place;
 pub mod process;
 mod reserved_port;
+pub mod sim;
 pub mod tables;
 mod test_node;
 pub mod wait;

@@ -216,6 +216,11 @@ impl RaftHandle {
         others.map(|(node, at)| (*node, at.as_ref().and_then(|at| now.checked_sub(at.elapsed())))).collect()
     }
 
+    /// Whether this node is the leader of its term, ready to decide or not.
+    pub(crate) fn leads(&self) -> bool {
+        self.raft.metrics().borrow_watched().state.is_leader()
+    }
+
     pub(crate) fn status(&self) -> RaftStatus {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();

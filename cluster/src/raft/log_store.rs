@@ -6,11 +6,12 @@ use std::ops::{Bound, RangeBounds};
 
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
-use tabularaft_store::log::{LogError, RaftLog};
+use tabularaft_store::log::{Durability, LogError, RaftLog};
 use tokio::sync::oneshot;
 
 use super::codec;
 use super::types::{Entry, LogId, TypeConfig, Vote, log_id, position};
+use crate::door::simulation::{self, Bug};
 
 /// What one read for replication brings at most; a follower far behind asks again.
 const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -98,6 +99,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
         let bytes = codec::encode(vote)?;
+        if simulation::has(Bug::VoteNotSaved) {
+            return Ok(());
+        }
         written(|done| self.log.save_vote(bytes.into(), done)).await
     }
 
@@ -117,7 +121,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let entries = entries.into_iter().map(codec::to_log).collect::<io::Result<Vec<_>>>()?;
+        let mut entries = entries.into_iter().map(codec::to_log).collect::<io::Result<Vec<_>>>()?;
+        if simulation::has(Bug::AcknowledgedBeforeSync) {
+            entries.iter_mut().for_each(|(_, durability)| *durability = Durability::Written);
+        }
         self.log
             .append(entries, Box::new(move |result| callback.io_completed(result.map_err(to_io))))
             .map_err(to_io)

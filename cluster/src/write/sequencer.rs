@@ -13,6 +13,7 @@ use super::locking::{LockAnswer, LockDesk, LockId, LockRequest};
 use super::overlay::Overlay;
 use super::recent::Recent;
 use super::request::Request;
+use crate::door::simulation::{self, Bug};
 use crate::raft::{Leadership, Proposal, ProposalOutcome, RaftHandle};
 use crate::watch;
 use crate::wire::{RequestOutcome, WriteAnswer, WriteBatch};
@@ -223,7 +224,11 @@ impl Sequencer {
         completed_below: u64,
         request: Request,
     ) -> PendingOutcome {
-        match self.store.outcome(&id) {
+        let seen = match simulation::has(Bug::RequestsForgotten) {
+            true => Seen::No,
+            false => self.store.outcome(&id),
+        };
+        match seen {
             Seen::Done { index, results } => {
                 return PendingOutcome::Final(RequestOutcome::Committed { index, results });
             }

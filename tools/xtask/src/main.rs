@@ -6,6 +6,7 @@ mod check;
 mod fix;
 mod flips;
 mod fuzz;
+mod sim;
 mod step;
 mod tidy;
 
@@ -19,6 +20,7 @@ usage: cargo xtask COMMAND
   fix     formats, and applies what the lints suggest
   flips   [--count N] [--seed N]: damages over the files of a stopped node, each harmless or reported
   fuzz    [--seconds N] [--target NAME] [--keep]: every decoder under libFuzzer, N seconds in all
+  sim     runs simulated clusters from seeds: [--seed N | --seeds A..B | --minutes M | --mutations] [--history FILE] [--trace]
 ";
 
 fn main() -> ExitCode {
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         ["fix"] => fix::run(),
         ["flips", rest @ ..] => flips::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
+        ["sim", words @ ..] => sim::run(words),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
