@@ -31,7 +31,10 @@ impl TablesFile {
         disc: Arc<dyn DiscControl>,
         cache_bytes: usize,
     ) -> Result<Arc<Self>, StoreError> {
-        let file = disc.files().open(&path, Opening::Kept);
+        if !disc.files().exists(&path) {
+            create(&path, disc.as_ref(), cache_bytes)?;
+        }
+        let file = disc.files().open(&path, Opening::Existing);
         let file = file.map_err(|error| StoreError::io("opening", &path, error))?;
         let database = integrity::open(&path, file, cache_bytes)?;
         let file = Self { database, path, disc, next_generation: AtomicU64::new(1), held: Mutex::default() };
@@ -139,6 +142,24 @@ impl TablesFile {
     fn release(&self, generation: u64) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&generation);
     }
+}
+
+/// Creates a database without content.
+///
+/// The unsafe order is to let redb create the file under its name: a crash before its header is whole leaves a file that
+/// is no database, and a node that never starts again. The safe order: create it under another name, rename it.
+fn create(path: &Path, disc: &dyn DiscControl, cache_bytes: usize) -> Result<(), StoreError> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    let unfinished = PathBuf::from(unfinished);
+    let failed = |error| StoreError::io("creating", path, error);
+    disc.before_write(DiscUse::Checkpoint, 0).map_err(failed)?;
+    let file = disc.files().open(&unfinished, Opening::Emptied).map_err(failed)?;
+    // redb syncs what it has written when it closes the file.
+    drop(integrity::open(&unfinished, file, cache_bytes)?);
+    disc.files().rename(&unfinished, path).map_err(failed)?;
+    let Some(dir) = path.parent() else { return Ok(()) };
+    disc.before_sync(DiscUse::Checkpoint).and_then(|()| disc.files().sync_dir(dir)).map_err(failed)
 }
 
 /// A set of a table's records in the file that nobody refers to yet. Unless a checkpoint comes to refer to it, it is

@@ -87,7 +87,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
     for file in files(from) {
         let target = to.join(file.strip_prefix(from).unwrap());
@@ -164,7 +164,7 @@ fn try_all(source: &Path, whole: &Content, count: u64, numbers: &mut Numbers) ->
 }
 
 /// In memory where there is such a place: here nobody pulls a plug, and waiting for a disc takes most of the time.
-fn scratch() -> TempDir {
+pub(crate) fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { TempDir::new_in(memory).unwrap() } else { TempDir::new().unwrap() }
 }

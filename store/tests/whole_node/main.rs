@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod content;
+mod crash_points;
+mod cut;
 mod flips;
 mod life;
