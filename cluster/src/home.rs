@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use tabularaft_schema::{NodeId, NodeName};
-use tabularaft_store::disc::{DiscControl, OsDisc};
+use tabularaft_store::disc::{DiscControl, DiscUse, OsDisc};
+use tabularaft_store::files::Opening;
 use tabularaft_store::log::{LogOptions, RaftLog};
 use tabularaft_store::threads::{OsThreads, Threads};
 use tabularaft_store::{DataDir, Identity, Incarnation, LogIndex, Removal, Retired, Store, StoreOptions};
@@ -13,6 +14,10 @@ use tabularaft_store::{DataDir, Identity, Incarnation, LogIndex, Removal, Retire
 use crate::config::NodeConfig;
 use crate::door;
 use crate::error::StartError;
+
+/// What is written to see whether the disc takes it, and how much of it.
+const PROBE: &str = "probe";
+const PROBE_BYTES: u64 = 96 * 1024 * 1024;
 
 /// A node's place on disc, and its identity.
 pub(crate) struct Home {
@@ -175,6 +180,33 @@ impl Home {
                 identity.clean_shutdown = true;
                 identity.peers.clear();
             })?;
+        }
+        Ok(())
+    }
+
+    /// Whether the disc takes as much as a node needs to go on: another segment of the log, and some of a checkpoint.
+    pub(crate) fn try_writing(&self) -> std::io::Result<()> {
+        let Some(dir) = self.dir() else { return Ok(()) };
+        let (disc, path) = (dir.disc(), dir.path().join(PROBE));
+        disc.before_write(DiscUse::DataDir, PROBE_BYTES as usize)?;
+        let file = disc.files().open(&path, Opening::Emptied)?;
+        let tried = file
+            .reserve(PROBE_BYTES)
+            .and_then(|()| file.write_all_at(&[1; 4096], 0))
+            .and_then(|()| disc.before_sync(DiscUse::DataDir))
+            .and_then(|()| file.sync_data());
+        drop(file);
+        disc.files().remove_file(&path)?;
+        tried
+    }
+
+    /// The disc may have lost what this node acknowledged: it must come back as after a crash of its machine.
+    pub(crate) fn note_possible_loss(&self) -> std::io::Result<()> {
+        let mut identity = self.lock();
+        if let (Some(dir), Some(identity)) = (self.dir(), identity.as_mut()) {
+            identity
+                .change(&dir, |identity| identity.crash_unsettled = true)
+                .map_err(std::io::Error::other)?;
         }
         Ok(())
     }

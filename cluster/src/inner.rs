@@ -15,7 +15,7 @@ use crate::calls::CallsSession;
 use crate::config::NodeConfig;
 use crate::copy::BulkSession;
 use crate::door;
-use crate::engine::{Engine, EngineParts, Life, suspect};
+use crate::engine::{Engine, EngineParts, Life, ailing, suspect};
 use crate::error::StartError;
 use crate::home::{Home, Opened};
 use crate::join::{self, LocalData};
@@ -164,13 +164,14 @@ impl NodeInner {
         if machine_crashed {
             engine.suspect_since_start();
             tracing::warn!(
-                "this machine crashed: acknowledged ram entries may be forgotten, so this node does not vote yet"
+                "this machine crashed or its disc failed: acknowledged entries may be forgotten, so this node does not vote yet"
             );
             engine.spawn(suspect::resolve(Arc::downgrade(self), Arc::downgrade(&engine)));
         } else {
             engine.take_part().await?;
         }
         engine.spawn(suspect::watch_removal(Arc::downgrade(self), Arc::downgrade(&engine)));
+        ailing::watch(self, &engine);
         self.hub.tell(Lifecycle::Running { incarnation: engine.life.incarnation });
         Ok(engine)
     }
@@ -229,6 +230,11 @@ impl NodeInner {
             self.write_op(Op::Member(change), deadline).await.map_err(|error| failed(&error))?;
         }
         boot::create_tables(self).await
+    }
+
+    /// Whether the node was stopped for good.
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     fn disconnect_all(&self) {

@@ -66,11 +66,14 @@ pub(crate) async fn reason(node: &NodeInner, engine: &Engine) -> Option<String> 
             removal.reason
         ));
     }
-    if let Some(cause) = engine.store.poisoned() {
-        return Some(format!("the store failed: {cause}"));
+    if let Some(ailment) = engine.ailment() {
+        return Some(format!("{}; the node takes part again when it can write", ailment.why));
     }
     let Some(raft) = engine.raft() else {
-        return Some("this machine crashed, and the node does not vote until its peers are heard".to_owned());
+        return Some(
+            "this machine crashed or its disc failed, and the node does not vote until its peers are heard"
+                .to_owned(),
+        );
     };
     if let Some(fatal) = raft.status().fatal {
         return Some(format!("raft stopped: {fatal}"));

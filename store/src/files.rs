@@ -153,6 +153,14 @@ pub trait DiscFile: fmt::Debug + Send + Sync + 'static {
         self.sync_data()
     }
 
+    /// Forgets what is cached of the content, so that what is read next is what the disc has. May do nothing.
+    ///
+    /// # Errors
+    /// As the operating system's.
+    fn drop_cache(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Takes the lock of the whole file, for as long as it is open. False if another has it.
     ///
     /// # Errors
@@ -257,6 +265,11 @@ impl DiscFile for File {
 
     fn sync_all(&self) -> io::Result<()> {
         File::sync_all(self)
+    }
+
+    fn drop_cache(&self) -> io::Result<()> {
+        rustix::fs::fadvise(self, 0, None, rustix::fs::Advice::DontNeed)?;
+        Ok(())
     }
 
     fn try_lock(&self) -> io::Result<bool> {

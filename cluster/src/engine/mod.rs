@@ -1,5 +1,6 @@
 //! One life of a node's store and Raft. A reboot cycle stops one engine and starts another; the node stays.
 
+pub(crate) mod ailing;
 mod commit_mark;
 mod duties;
 mod expiry;
@@ -278,8 +279,8 @@ impl Engine {
     }
 
     pub(crate) async fn write(&self, request: Request, deadline: Instant) -> Result<Committed, WriteError> {
-        if let Some(cause) = self.store.poisoned() {
-            return Err(WriteError::Store(cause.to_string()));
+        if let Some(ailment) = self.ailment() {
+            return Err(WriteError::Store(ailment.why));
         }
         if is_local(&self.store.read(), &request) {
             let (store, owner) = (Arc::clone(&self.store), self.life.incarnation);

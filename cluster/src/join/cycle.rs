@@ -224,6 +224,7 @@ async fn take_place(
         .await
         .map_err(|why| rolled_back("being added to the raft group", &why))?;
     engine.spawn(crate::engine::suspect::watch_removal(Arc::downgrade(node), Arc::downgrade(&engine)));
+    crate::engine::ailing::watch(node, &engine);
     Ok(engine)
 }
 

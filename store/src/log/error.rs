@@ -102,6 +102,10 @@ pub enum LogError {
     },
 }
 
+/// What the log calls the steps that make something durable; no such step wants space.
+const SYNCS: [&str; 2] = ["sync", "finish"];
+const NO_BYTES: u64 = 0;
+
 impl LogError {
     /// Wraps an I/O error; a full disc is told apart from all others.
     pub(super) fn io(file: &Path, doing: &'static str, bytes: u64, source: io::Error) -> Self {
@@ -112,6 +116,18 @@ impl LogError {
 
     pub(super) fn corrupt(file: &Path, offset: u64, reason: impl Into<String>) -> Self {
         Self::Corrupt { file: file.to_owned(), offset, reason: reason.into() }
+    }
+
+    /// Whether what the log was told was on disc may not be there: a sync failed, and the system may have let go of what
+    /// it could not write. The node must come back as after a crash of its machine.
+    #[must_use]
+    pub fn may_have_forgotten(&self) -> bool {
+        match self {
+            Self::Io { doing, .. } => SYNCS.contains(doing),
+            Self::DiscFull { bytes, .. } => *bytes == NO_BYTES,
+            Self::Poisoned { cause } => cause.may_have_forgotten(),
+            _ => false,
+        }
     }
 
     /// Whether the reason, at first or second hand, is a full disc.

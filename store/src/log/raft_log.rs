@@ -190,6 +190,12 @@ impl RaftLog {
         if self.owner.writer.is_some() { state.segment_bytes } else { state.table.payload_bytes() }
     }
 
+    /// The error that has stopped the log, if there was one.
+    #[must_use]
+    pub fn failure(&self) -> Option<Arc<LogError>> {
+        self.lock().failure.clone()
+    }
+
     /// What the log has done since it was opened.
     #[must_use]
     pub fn stats(&self) -> LogStats {

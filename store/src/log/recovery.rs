@@ -80,6 +80,10 @@ struct LoadedSegment {
 
 fn load(dir: &Path, number: u64, options: &LogOptions) -> Result<LoadedSegment, LogError> {
     let segment = segment::open(dir, number, options.disc.as_ref())?;
+    if options.machine_crashed {
+        // The disc may have failed, and not the machine: then the cache holds what the disc does not.
+        segment.file.drop_cache().map_err(|error| LogError::io(&segment.path, "read", 1, error))?;
+    }
     let bytes = options
         .disc
         .files()
