@@ -208,6 +208,7 @@ async fn on_every_node(cluster: &mut Cluster, command: &Line) -> Result<Figures,
     Ok(Figures::of_nodes(&figures))
 }
 
-fn step(what: impl std::fmt::Display) {
+/// Says what is going on.
+pub fn step(what: impl std::fmt::Display) {
     eprintln!("# {what}");
 }

@@ -16,6 +16,7 @@
 //! ```
 
 mod compare;
+mod load;
 mod peers;
 mod plan;
 mod process;
@@ -43,7 +44,7 @@ struct Args {
     #[arg(long, value_enum, value_delimiter = ',')]
     peers: Vec<Peer>,
     /// How long one run lasts.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 1.0)]
     seconds: f64,
     /// How many rounds; ratios are medians of them.
     #[arg(long, default_value_t = 3)]
@@ -100,6 +101,9 @@ async fn measure(args: &Args) -> Result<(), Failure> {
         if args.only.is_empty() || args.only.contains(&scene.group) {
             results.push(compare::run(scene, &settings).await);
         }
+    }
+    if args.only.is_empty() || args.only.contains(&Group::Load) {
+        results.push(load::run(args.sizes().read, &settings).await);
     }
     let page = report::page(&results);
     print!("{page}");

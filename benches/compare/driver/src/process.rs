@@ -82,6 +82,19 @@ impl Process {
         Ok(())
     }
 
+    /// Memory that the process holds.
+    ///
+    /// # Errors
+    ///
+    /// When the process is gone.
+    pub fn resident_bytes(&self) -> Result<u64, Failure> {
+        let process = self.child.id().ok_or("the process has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = resident.and_then(|line| line.trim().strip_suffix(" kB")).ok_or("no VmRSS")?;
+        Ok(kilobytes.trim().parse::<u64>()? * 1024)
+    }
+
     async fn reply(&mut self) -> Result<Line, Failure> {
         let line = tokio::time::timeout(PATIENCE, self.replies.next_line())
             .await

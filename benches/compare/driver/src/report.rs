@@ -65,6 +65,8 @@ fn shown(outcome: &Outcome, measure: Measure) -> String {
         Measure::Latency => format!("**p50 {}**, p99 {}, {rate}", micros(p50), micros(p99)),
         Measure::Rate if p50 > 0.0 => format!("**{rate}**, p50 {}, p99 {}", micros(p50), micros(p99)),
         Measure::Rate => format!("**{rate}**"),
+        Measure::Seconds => format!("**{p50:.2} s**"),
+        Measure::Bytes => format!("**{p50:.0} B**"),
     }
 }
 
@@ -86,7 +88,7 @@ fn ratio_and_aim(own: &Outcome, other: &Outcome, contender: &Contender, measure:
 fn better(own: &Figures, other: &Figures, measure: Measure) -> f64 {
     match measure {
         Measure::Rate => own.per_second / other.per_second,
-        Measure::Latency => other.p50_micros / own.p50_micros,
+        Measure::Latency | Measure::Seconds | Measure::Bytes => other.p50_micros / own.p50_micros,
     }
 }
 

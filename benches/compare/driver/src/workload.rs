@@ -33,6 +33,8 @@ pub enum Group {
     Tpcb,
     /// The register of subscribers.
     Telecom,
+    /// Copies, restarts and memory of a large table.
+    Load,
 }
 
 /// Where callers are.
@@ -90,6 +92,10 @@ pub enum Measure {
     Rate,
     /// The median time of a call.
     Latency,
+    /// Seconds of something that is done once.
+    Seconds,
+    /// Bytes of memory.
+    Bytes,
 }
 
 /// A peer, and how it goes about the workload.

@@ -57,8 +57,23 @@ serve("wait", #{"table" := Table} = Command) ->
     ok = mnesia:wait_for_tables([list_to_atom(Table)], 120000),
     true = mnesia:table_info(list_to_atom(Table), size) >= number("records", Command),
     done;
+serve("resume", _) ->
+    ok = mnesia:start(),
+    done;
+%% A copy of a table that another node has. Making the nodes known to each other is not part of the time.
+serve("copy", #{"peer" := Peer, "table" := Name} = Command) ->
+    ok = mnesia:start(),
+    {ok, [_]} = mnesia:change_config(extra_db_nodes, [list_to_atom(Peer)]),
+    _ = mnesia:change_table_copy_type(schema, node(), disc_copies),
+    Table = list_to_atom(Name),
+    {Micros, {atomic, ok}} =
+        timer:tc(fun() -> mnesia:add_table_copy(Table, node(), copy_type(Command)) end),
+    io_lib:format("done seconds=~.6f", [Micros / 1.0e6]);
+serve("drop-copy", #{"table" := Name}) ->
+    {atomic, ok} = mnesia:del_table_copy(list_to_atom(Name), node()),
+    done;
 serve("stop", _) ->
-    stopped = mnesia:stop(),
+    _ = mnesia:stop(),
     done;
 serve(Verb, Command) when Verb =:= "tpcb"; Verb =:= "telecom" ->
     figures((tables(Command)):run(Command));

@@ -23,7 +23,12 @@ pub async fn form(dir: &Path, nodes: usize) -> Result<Vec<Process>, Failure> {
     Ok(formed)
 }
 
-async fn start(dir: &Path, number: usize) -> Result<Process, Failure> {
+/// Starts one node, which is alone unless it has joined before.
+///
+/// # Errors
+///
+/// When it does not start.
+pub async fn start(dir: &Path, number: usize) -> Result<Process, Failure> {
     let name = format!("n{number}@localhost");
     let mut program = super::program("tabularaft-node")?;
     program.args(["--name", &name, "--dir"]).arg(dir.join(&name));

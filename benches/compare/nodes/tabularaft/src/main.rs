@@ -11,7 +11,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use tabularaft::Node;
+use tabularaft::{Lifecycle, Node};
+use tokio::sync::broadcast::error::RecvError;
 use tracing_subscriber::EnvFilter;
 
 use compare_lines::Failure;
@@ -69,6 +70,10 @@ impl Served for TabularaftNode {
         match command.verb.as_str() {
             "status" => return Ok(Line::new("status").with("leader", self.node.is_leader())),
             "join" => drop(self.node.join(command.text("peer")?).await?),
+            "copy" => return self.join_for_a_copy(command.text("peer")?).await,
+            "drop-copy" => self.node.leave().await?,
+            // It has begun with the process.
+            "resume" => {}
             "create" => tables::create(&self.node, command).await?,
             "fill" => tables::fill(&self.node, command).await?,
             "wait" => tables::wait(&self.node, command, PATIENCE).await?,
@@ -80,5 +85,30 @@ impl Served for TabularaftNode {
             _ => return Err(unknown(command)),
         }
         Ok(done(began))
+    }
+}
+
+impl TabularaftNode {
+    /// Joins, and tells how long the copying of the tables took, from the first record to the last.
+    async fn join_for_a_copy(&self, peer: &str) -> Result<Line, Failure> {
+        let mut events = self.node.lifecycle();
+        let watch = tokio::spawn(async move {
+            let (mut first, mut last) = (None, None);
+            loop {
+                match events.recv().await {
+                    Ok(Lifecycle::Copying { .. }) => {
+                        first.get_or_insert_with(Instant::now);
+                        last = Some(Instant::now());
+                    }
+                    Ok(Lifecycle::CatchingUp) => last = Some(Instant::now()),
+                    Ok(Lifecycle::Running { .. }) | Err(RecvError::Closed) => break,
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                }
+            }
+            first.zip(last).map(|(first, last)| last - first)
+        });
+        self.node.join(peer).await?;
+        let copying = watch.await?.ok_or("no table was copied")?;
+        Ok(Line::new("done").with("seconds", copying.as_secs_f64()))
     }
 }
