@@ -70,7 +70,10 @@ fn bank(
     aim: Option<f64>,
 ) -> Scene {
     let mnesia = Contender { aim, ..Contender::new(Mnesia, "tpcb") };
-    let ours = [Contender::new(Tabularaft, "tpcb").form("rmw").remark("read-modify-write")];
+    let ours = [
+        Contender::new(Tabularaft, "tpcb").form("for-update").remark("get_for_update"),
+        Contender::new(Tabularaft, "tpcb").form("rmw").remark("get, tried again on conflict"),
+    ];
     let all = fields.iter().fold(workload("transactions", "tpcb", 0, drivers), |all, (name, value)| {
         all.with_field(name, *value)
     });

@@ -170,7 +170,8 @@ fn disc_writes(sizes: Sizes) -> Scene {
 fn modify(callers: usize) -> Workload {
     let noun = if callers == 1 { "caller" } else { "callers" };
     workload(format!("read-modify-write, {HOT_KEYS} keys, {callers} {noun}"), "rmw", HOT_KEYS, callers)
-        .against(Contender::new(Tabularaft, "item"))
+        .against(Contender::new(Tabularaft, "item").form("for-update").remark("transaction, get_for_update"))
+        .against(Contender::new(Tabularaft, "item").form("swap").remark("compare and swap"))
 }
 
 pub(super) fn workload(title: impl Into<String>, verb: &str, records: u64, callers: usize) -> Workload {

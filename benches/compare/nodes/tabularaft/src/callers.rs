@@ -1,7 +1,7 @@
 //! Callers that write.
 
 use rand::RngExt;
-use tabularaft::{Node, Rejection, Table, WriteError};
+use tabularaft::{Node, Rejection, Table, TxError, WriteError};
 
 use super::records::{BagItem, Item};
 use compare_lines::Failure;
@@ -16,6 +16,9 @@ pub(super) async fn run(node: &Node, command: &Line) -> Result<Line, Failure> {
         "write" => {
             let table = node.table::<Item>()?;
             callers::run(command, |_| Ok(Writer { table: table.clone(), records, stamp: 0 })).await
+        }
+        "rmw" if command.text("form")? == "for-update" => {
+            callers::run(command, |_| Ok(Transactor { node: node.clone(), records })).await
         }
         "rmw" => {
             let table = node.table::<Item>()?;
@@ -72,6 +75,26 @@ impl Caller for Modifier {
 
     fn restarts(&self) -> u64 {
         self.restarts
+    }
+}
+
+/// The same in a transaction, which queues at the leader for the record.
+struct Transactor {
+    node: Node,
+    records: u64,
+}
+
+impl Caller for Transactor {
+    async fn call(&mut self) -> Result<(), Failure> {
+        let key = key(rand::rng().random_range(0..self.records));
+        let changed = self.node.transaction(|tx| {
+            let items = tx.table::<Item>()?;
+            let found = items.get_for_update(key.as_str())?;
+            let mut item = found.ok_or_else(|| TxError::abort("a record is missing"))?;
+            change(&mut item.value);
+            items.insert(&item)
+        });
+        Ok(changed.await?)
     }
 }
 

@@ -103,6 +103,7 @@ fn register(command: &Line) -> Result<telecom::Scale, Failure> {
 fn form(command: &Line) -> Result<tpcb::Form, Failure> {
     match command.text("form")? {
         "rmw" => Ok(tpcb::Form::ReadModifyWrite),
+        "for-update" => Ok(tpcb::Form::ForUpdate),
         other => Err(format!("no such form of TPC-B: {other}").into()),
     }
 }
