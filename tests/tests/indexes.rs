@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
+use tabularaft::admin::AdminClient;
+use tabularaft::admin::protocol::{FieldFilter, ReadMode, ScanRequest, TableRef};
 use tabularaft::schema::{IndexDef, IndexOn, Value, register_index_function};
 use tabularaft::{
     Cursor, IndexReadError, Node, ReadError, Record, Rejection, TableError, TableName, WriteError,
@@ -396,4 +398,50 @@ async fn transactions_that_found_nothing_through_an_index_do_not_both_insert() {
     users.linearize().await.unwrap();
     let cities: BTreeSet<_> = users.iter().unwrap().map(|user| user.unwrap().city).collect();
     assert_eq!((cities.len(), users.count().unwrap()), (6, 6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_scan_reads_through_an_index_in_key_order_and_page_by_page() {
+    let cluster = TestCluster::start(1).await;
+    cluster.create::<User>().await;
+    let node = &cluster.handles()[0];
+    for id in 0..40 {
+        let city = Some(format!("city {}", id % 4));
+        node.table::<User>().unwrap().insert(&User { city, ..User::new(id, "m@x") }).await.unwrap();
+    }
+    let client = AdminClient::connect(&cluster[0].address(), None, PATIENCE).await.unwrap();
+    client.add_index(&name("user"), IndexDef::on_field("city"), |_| {}).await.unwrap();
+    let listed = client.indexes(&name("user")).await.unwrap();
+    let city = listed.iter().find(|index| index.def.name == "city").unwrap();
+    assert_eq!((city.state.as_str(), city.active, city.entries), ("ready", true, 40));
+
+    let table = client.table(&name("user")).await.unwrap();
+    let filter = FieldFilter { field: "city".into(), equals: r#""city 3""#.into() };
+    let mut scan = ScanRequest {
+        table: TableRef { name: name("user"), id: table.id },
+        from: Some(10u64.to_be_bytes().to_vec().into()),
+        to: None,
+        prefix: None,
+        filters: vec![filter],
+        reverse: true,
+        limit: 3,
+        after: None,
+        read: ReadMode::Local,
+    };
+    assert_eq!(client.explain(&scan).await.unwrap().index.as_deref(), Some("city"));
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = client.scan(&scan, after).await.unwrap();
+        found.extend(page.records.iter().map(|record| User::decode(record).unwrap().id));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, [39, 35, 31, 27, 23, 19, 15, 11]);
+    scan.filters.clear();
+    assert_eq!(client.explain(&scan).await.unwrap().index, None);
+    client.drop_index(&name("user"), "city").await.unwrap();
+    let missing = client.add_index(&name("user"), IndexDef::on_field("shoe"), |_| {}).await.unwrap_err();
+    assert!(missing.to_string().contains("fields are id, mail, city, tags"), "{missing}");
 }

@@ -21,6 +21,11 @@ impl RecordFilter {
         Ok(Self { conditions })
     }
 
+    /// Fields with the values that they must have.
+    pub(super) fn conditions(&self) -> &[(String, Value)] {
+        &self.conditions
+    }
+
     /// Whether the encoded record meets all conditions. A record that does not fit its table meets none.
     pub(crate) fn passes(&self, def: &TableDef, record: &[u8]) -> bool {
         self.conditions

@@ -10,6 +10,7 @@ mod copies;
 mod document;
 mod error;
 mod filter;
+mod indexes;
 mod operations;
 pub mod protocol;
 mod records;
@@ -28,6 +29,7 @@ pub use document::{
 };
 pub use error::{AdminError, AdminErrorKind};
 pub(crate) use filter::RecordFilter;
+pub use indexes::{IndexSummary, ScanPlan};
 
 pub(crate) use copies::{copy_table, delete_copy, move_copy, set_default_copy};
 pub(crate) use server::{AdminState, answer, serve};

@@ -11,11 +11,14 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tabularaft_schema::{CopyMode, NodeName, RecordShape, TableDef, TableId, TableName, TableOption};
+use tabularaft_schema::{
+    CopyMode, IndexDef, NodeName, RecordShape, TableDef, TableId, TableName, TableOption,
+};
 use tabularaft_store::ContentDigest;
 
 use super::document::{ClusterStatus, TableInfo, TableSummary, VerifyReport};
 use super::error::AdminError;
+use super::indexes::{IndexSummary, ScanPlan};
 pub use super::watched::{
     WATCH_WAIT_MAX_MS, WatchPage, WatchPlace, WatchRecords, WatchRequest, WatchScope, WatchedChange,
     WatchedKind, WatchedMember,
@@ -221,6 +224,27 @@ pub enum AdminRequest {
         /// The table.
         table: TableName,
     },
+    /// A table in use gets a secondary index. An operation that ends in [`Outcome::Done`].
+    IndexAdd {
+        /// The table.
+        table: TableName,
+        /// The index.
+        index: IndexDef,
+    },
+    /// A secondary index is dropped. Answered with [`AdminReply::Written`].
+    IndexDrop {
+        /// The table.
+        table: TableName,
+        /// The index.
+        index: String,
+    },
+    /// The secondary indexes of a table. Answered with [`AdminReply::Indexes`].
+    IndexList {
+        /// The table.
+        table: TableName,
+    },
+    /// How a scan would find its records. Answered with [`AdminReply::Plan`].
+    Explain(ScanRequest),
 }
 
 /// What a node answers.
@@ -281,6 +305,10 @@ pub enum AdminReply {
     Watched(WatchPage),
     /// To [`AdminRequest::FormerShapes`], by ascending record version.
     FormerShapes(Vec<RecordShape>),
+    /// To [`AdminRequest::IndexList`], in the order of the definition.
+    Indexes(Vec<IndexSummary>),
+    /// To [`AdminRequest::Explain`].
+    Plan(ScanPlan),
 }
 
 /// A table gets another name.
@@ -462,6 +490,8 @@ impl AdminRequest {
                 | Self::TableInfo { .. }
                 | Self::Get { .. }
                 | Self::Scan(_)
+                | Self::IndexList { .. }
+                | Self::Explain(_)
                 | Self::Watch(_)
                 | Self::FormerShapes { .. }
                 | Self::Progress { .. }

@@ -6,14 +6,16 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tabularaft_schema::{Key, TableDef};
-use tabularaft_store::{KeyBounds, StoreError, StoredRecord, TableView, View};
+use tabularaft_store::{
+    IndexBounds, IndexEntry, IndexView, KeyBounds, StoreError, StoredRecord, TableView, View,
+};
 
 use super::answers::{engine, no_table, same_table, written};
 use super::protocol::{
     AdminReply, BATCH_RECORDS_MAX, Cursor, PAGE_BYTES_MAX, PAGE_RECORDS_MAX, Page, ReadMode, ScanRequest,
     TableRef,
 };
-use super::{AdminError, RecordFilter};
+use super::{AdminError, RecordFilter, indexes};
 use crate::door;
 use crate::engine::Engine;
 use crate::inner::NodeInner;
@@ -195,7 +197,11 @@ fn page(
     let (mut records, mut bytes, mut last) = (Vec::new(), 0, None);
     // Of a set in memory the first page sorts no more than it shows: most scans have no second one.
     let few = (place.is_none() && scan.filters.is_empty()).then_some(limit.saturating_add(1));
-    for (looked_at, stored) in held.records(copy, (low, high), scan.reverse, few)?.enumerate() {
+    let found = match indexes::narrowest(copy, filter.conditions()) {
+        Some((index, value, _)) => indexed(copy, index, &value, (low, high), scan.reverse),
+        None => held.records(copy, (low, high), scan.reverse, few)?,
+    };
+    for (looked_at, stored) in found.enumerate() {
         let stored = stored.map_err(|error| AdminError::internal(error.to_string()))?;
         if records.len() >= limit || bytes >= PAGE_BYTES_MAX || looked_at >= LOOKED_AT_MAX {
             let token = place.map(|place| place.view);
@@ -212,6 +218,33 @@ fn page(
         node.admin.scans.close(place.view);
     }
     Ok(Page { records, next: None, log_index })
+}
+
+/// The records with one value of an index, in the order of their storage keys as without it.
+fn indexed<'a>(
+    copy: &'a TableView,
+    index: &'a IndexView,
+    value: &[u8],
+    bounds: KeyBounds<'_>,
+    reverse: bool,
+) -> Box<dyn Iterator<Item = Found<'a>> + 'a> {
+    let within = |bound: Bound<&[u8]>, otherwise| match bound {
+        Bound::Included(key) => Bound::Included([value, key].concat()),
+        Bound::Excluded(key) => Bound::Excluded([value, key].concat()),
+        Bound::Unbounded => otherwise,
+    };
+    let whole = IndexBounds::value(value);
+    let bounds = IndexBounds { low: within(bounds.0, whole.low), high: within(bounds.1, whole.high) };
+    let find =
+        |entry: IndexEntry<'a>| copy.get_all(entry.storage_key()).map(|mut found| found.pop()).transpose();
+    Box::new(index.entries(&bounds, reverse).filter_map(find))
+}
+
+pub(super) fn explain(node: &NodeInner, scan: &ScanRequest) -> Answer {
+    let view = engine(node)?.store.view();
+    let copy = copy(&view, &scan.table)?;
+    let filter = RecordFilter::new(copy.def(), &scan.filters)?;
+    Ok(AdminReply::Plan(indexes::plan(copy, filter.conditions())))
 }
 
 fn next(

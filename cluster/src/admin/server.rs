@@ -11,7 +11,7 @@ use super::operations::Operations;
 use super::protocol::{AdminReply, AdminRequest, OnLocalData, Outcome};
 use super::records::HeldScan;
 use super::verify::DigestOf;
-use super::{AdminError, alterations, copies, records, status, verify, watch};
+use super::{AdminError, alterations, copies, indexes, records, status, verify, watch};
 use crate::door;
 use crate::held_views::HeldViews;
 use crate::inner::NodeInner;
@@ -112,6 +112,13 @@ pub(crate) async fn answer(node: &Arc<NodeInner>, request: AdminRequest) -> Answ
             });
             Ok(AdminReply::Started(id))
         }
+        AdminRequest::IndexAdd { table, index } => Ok(indexes::start_add(node, table, index)),
+        AdminRequest::IndexDrop { table, index } => {
+            let at = node.change_schema(SchemaChange::DropIndex { table, index }).await?;
+            Ok(AdminReply::Written { records: 0, log_index: at.0 })
+        }
+        AdminRequest::IndexList { table } => indexes::list(node, &table),
+        AdminRequest::Explain(scan) => records::explain(node, &scan),
         AdminRequest::PutMany { table, records } => records::put_many(node, &table, records).await,
         AdminRequest::Get { table, key, read } => records::get(node, &table, &key, read).await,
         AdminRequest::Delete { table, key } => records::delete(node, &table, key).await,

@@ -18,6 +18,7 @@ mod report;
 mod scan;
 
 pub use add::IndexProgress;
+pub(crate) use add::add;
 pub use error::IndexReadError;
 pub use info::IndexInfo;
 pub(crate) use lead::lead;

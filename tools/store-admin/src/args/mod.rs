@@ -4,6 +4,7 @@ mod backup;
 mod cluster;
 mod copies;
 mod demo;
+mod index;
 mod node;
 mod records;
 mod recover;
@@ -20,6 +21,7 @@ pub(crate) use backup::{BackupArgs, BackupInfoArgs, ImportArgs, RestoreArgs};
 pub(crate) use cluster::{ClusterCommand, JoinArgs, LocalDataChoice, RemoveArgs};
 pub(crate) use copies::{CopyTableArgs, DelCopyArgs, MoveCopyArgs, VerifyArgs};
 pub(crate) use demo::DemoArgs;
+pub(crate) use index::{AddIndexArgs, IndexCommand};
 pub(crate) use node::{NodeCommand, RunArgs};
 pub(crate) use records::{DeleteArgs, DumpArgs, GetArgs, LoadArgs, PutArgs, ScanArgs, WhereArg};
 pub(crate) use recover::RecoverArgs;
@@ -82,6 +84,9 @@ pub(crate) enum Command {
     /// Shows and changes tables
     #[command(subcommand)]
     Table(TableCommand),
+    /// Adds, drops and shows secondary indexes
+    #[command(subcommand)]
+    Index(IndexCommand),
     /// Lets a node hold a table from now on, or changes how it holds it
     CopyTable(CopyTableArgs),
     /// Moves a copy of a table from one node to another: copies, verifies, then deletes
@@ -168,6 +173,13 @@ mod tests {
             "table clear t",
             "table create t --kind bag --copy ram --field a:string --field b:list<u64>? --key a --index b",
             "table create t --kind set --copy disc --field a:u64 --key a --owned --local-content",
+            "table create t --kind set --copy disc --field a:u64 --field b:list<u64> --key a --index each:b --unique-index a",
+            "index add t a --unique",
+            "index add t by_b --each b --progress",
+            "index add t i --function f",
+            "index drop t a",
+            "index list t --json",
+            "scan t --where a=1 --explain --json",
             "copy-table t --to n2@h --from n1@h --copy disc-only",
             "del-copy t --on n2@h",
             "move-copy t --from n1@h --to n2@h",
@@ -216,6 +228,8 @@ mod tests {
             "table create t --kind set --field a --key a",
             "table create t --kind set --key a",
             "copy-table t --to n2 --copy ram",
+            "index add t i --on a --each b",
+            "table create t --kind set --copy ram --field a:u64 --key a --index every:a",
             "table set t",
             "table transform t",
             "table transform t --field a:u64 --drop b",

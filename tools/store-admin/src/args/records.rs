@@ -58,6 +58,9 @@ pub(crate) struct ScanArgs {
     /// From the last key to the first
     #[arg(long)]
     pub(crate) reverse: bool,
+    /// Print how the records are found instead
+    #[arg(long)]
+    pub(crate) explain: bool,
     #[command(flatten)]
     pub(crate) read: ReadFlag,
     #[command(flatten)]

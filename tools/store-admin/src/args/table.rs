@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use tabularaft::schema::{CopyMode, FieldType, TableKind, TableName};
 
 use super::JsonFlag;
+use super::index::IndexArg;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TableCommand {
@@ -136,9 +137,12 @@ pub(crate) struct CreateArgs {
     /// A field of the key, once for each, in order
     #[arg(long = "key", value_name = "NAME", required = true)]
     pub(crate) key: Vec<String>,
-    /// A field with a secondary index, once for each
+    /// A field with a secondary index, or each:NAME for one over the items of a list; once for each
     #[arg(long = "index", value_name = "NAME")]
-    pub(crate) indexes: Vec<String>,
+    pub(crate) indexes: Vec<IndexArg>,
+    /// As --index, and no two records may have the same value
+    #[arg(long = "unique-index", value_name = "NAME")]
+    pub(crate) unique_indexes: Vec<IndexArg>,
     /// Each record belongs to the node that wrote it and goes with it
     #[arg(long)]
     pub(crate) owned: bool,

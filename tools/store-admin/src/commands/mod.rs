@@ -5,6 +5,7 @@ mod cluster;
 mod copy_table;
 mod demo;
 mod dump;
+mod index;
 mod load;
 mod node_run;
 mod records;
@@ -31,6 +32,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Secret(SecretCommand::New { file }) => secret::new(&file),
         Command::Cluster(command) => cluster::run(&global, command).await,
         Command::Table(command) => table::run(&global, command).await,
+        Command::Index(command) => index::run(&global, command).await,
         Command::CopyTable(args) => copy_table::copy(&global, &args).await,
         Command::MoveCopy(args) => copy_table::move_copy(&global, &args).await,
         Command::DelCopy(args) => copy_table::delete(&global, &args).await,

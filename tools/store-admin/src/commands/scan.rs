@@ -3,16 +3,22 @@
 use std::io::{self, BufWriter, Write};
 
 use bytes::Bytes;
+use tabularaft::admin::ScanPlan;
 use tabularaft::admin::protocol::{PAGE_RECORDS_MAX, ReadMode, ScanRequest};
 
 use crate::args::{GlobalArgs, ScanArgs};
 use crate::failure::{Failure, Outcome};
+use crate::output;
 use crate::session::OpenTable;
 
 /// Prints records in key order.
 pub(super) async fn run(global: &GlobalArgs, args: &ScanArgs) -> Outcome {
     let table = OpenTable::open(global, &args.table).await?;
     let request = request(&table, args)?;
+    if args.explain {
+        let plan = table.client.explain(&request).await?;
+        return if args.output.json { output::print_json(&plan) } else { output::print(&explained(&plan)) };
+    }
     let mut lines = Lines::new(io::stdout().lock(), args.output.json);
     let limit = args.limit.unwrap_or(u64::MAX);
     for_each_page(&table, request, limit, |records| {
@@ -23,6 +29,15 @@ pub(super) async fn run(global: &GlobalArgs, args: &ScanArgs) -> Outcome {
     })
     .await?;
     lines.finish()
+}
+
+fn explained(plan: &ScanPlan) -> String {
+    let way = match &plan.index {
+        Some(index) => format!("index {index}"),
+        None => "in key order".to_owned(),
+    };
+    let more = if plan.exact { "" } else { " or more" };
+    format!("{way}, {}{more} records to look at\n", output::count(plan.records))
 }
 
 fn request(table: &OpenTable, args: &ScanArgs) -> Outcome<ScanRequest> {

@@ -120,8 +120,11 @@ fn definition(args: CreateArgs) -> Outcome<TableDef> {
     for field in args.key {
         builder = builder.key(field);
     }
-    for field in args.indexes {
-        builder = builder.index(field);
+    for index in args.indexes {
+        builder = builder.add_index(index.0);
+    }
+    for index in args.unique_indexes {
+        builder = builder.add_index(index.0.unique());
     }
     let options =
         TableOptions { owned: args.owned, local_content: args.local_content, ..TableOptions::default() };

@@ -1,7 +1,7 @@
 //! `table list` and `table info` for people.
 
 use serde::Serialize;
-use tabularaft::admin::{CopyStatus, TableInfo, TableSummary};
+use tabularaft::admin::{CopyStatus, IndexSummary, TableInfo, TableSummary};
 use tabularaft::schema::RecordShape;
 
 use super::status::{list, word};
@@ -51,6 +51,26 @@ fn versions(present: u32, former: &[RecordShape]) -> String {
     }
     let former: Vec<String> = former.iter().map(|shape| shape.version.to_string()).collect();
     format!("{present}; records of version {} are being rewritten", former.join(", "))
+}
+
+/// One line per index.
+pub(crate) fn index_text(indexes: &[IndexSummary]) -> String {
+    let mut columns =
+        Columns::new(["INDEX", "ON", "UNIQUE", "ACTIVE", "STATE", "ENTRIES", "BYTES"]).right(&[5, 6]);
+    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+    for index in indexes {
+        let detail = index.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+        columns.row([
+            index.def.name.clone(),
+            index.def.on.to_string(),
+            yes(index.def.unique),
+            yes(index.active),
+            format!("{}{detail}", index.state),
+            count(index.entries),
+            bytes(index.bytes),
+        ]);
+    }
+    columns.text()
 }
 
 fn options(info: &TableInfo) -> String {
