@@ -47,10 +47,13 @@ use tabularaft_schema::Record;
 /// ```
 pub struct Function<R, A, V> {
     name: &'static str,
-    body: fn(Option<R>, A) -> Result<Update<R, V>, String>,
+    body: Body<R, A, V>,
     /// Of the records that it takes; looked up at its first call.
     record_version: OnceLock<u32>,
 }
+
+/// What a function does: the record, if there is one, and the argument go in.
+type Body<R, A, V> = fn(Option<R>, A) -> Result<Update<R, V>, String>;
 
 /// What a function makes of a record, and what it tells its caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +88,7 @@ impl<R, V> Update<R, V> {
 
 impl<R: Record, A, V> Function<R, A, V> {
     /// A function of this name, which must be the same in all programs of a cluster.
-    pub const fn new(name: &'static str, body: fn(Option<R>, A) -> Result<Update<R, V>, String>) -> Self {
+    pub const fn new(name: &'static str, body: Body<R, A, V>) -> Self {
         Self { name, body, record_version: OnceLock::new() }
     }
 
