@@ -33,7 +33,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(&file, &rewritten)?;
     let restored = node.restore(&file, &RestoreOptions::default()).await;
     std::fs::remove_file(&file)?;
-    println!("restored {} records into {}", restored?.tables[0].records, "former_account");
+    for table in restored?.tables {
+        println!("restored {} records into {}", table.records, table.into);
+    }
     node.shutdown().await;
     Ok(())
 }

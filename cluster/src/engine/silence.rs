@@ -51,6 +51,7 @@ impl Silence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::door;
 
     const GRACE: Duration = Duration::from_secs(60);
 
@@ -71,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_member_is_silent_once_the_leader_has_not_heard_of_it_for_the_grace_period() {
-        let (mut silence, began) = (Silence::default(), Instant::now());
+        let (mut silence, began) = (Silence::default(), door::now());
         assert!(looked(&mut silence, began, 0, 59, 1).is_empty());
         assert_eq!(looked(&mut silence, began, 60, 60, 1), BTreeSet::from([2]));
         let now = began + seconds(61);
@@ -81,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_new_leader_waits_for_the_whole_period_itself() {
-        let (mut silence, began) = (Silence::default(), Instant::now());
+        let (mut silence, began) = (Silence::default(), door::now());
         looked(&mut silence, began, 0, 100, 1);
         assert!(looked(&mut silence, began, 101, 160, 2).is_empty(), "another term");
         silence.not_leading();
@@ -91,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_leader_that_was_stopped_itself_takes_nobody_for_silent() {
-        let (mut silence, began) = (Silence::default(), Instant::now());
+        let (mut silence, began) = (Silence::default(), door::now());
         let heard = BTreeMap::from([(2, Some(began))]);
         silence.observe(began, 1, &heard, GRACE);
         assert!(silence.observe(began + seconds(500), 1, &heard, GRACE).is_empty());

@@ -205,11 +205,7 @@ impl<'t, R: Record> IndexScan<'t, R> {
         Ok(page)
     }
 
-    fn visit(
-        self,
-        after: Option<&Cursor>,
-        visit: &mut dyn FnMut(&TableView, IndexEntry<'_>, &[u8]) -> Result<(), ReadError>,
-    ) -> Result<(), ReadError> {
+    fn visit(self, after: Option<&Cursor>, visit: Visit<'_>) -> Result<(), ReadError> {
         match &self.source {
             Source::Table(table) => table.read(|copy| self.visit_in(Reading::of(copy), after, visit)),
             Source::Reading(reading) => self.visit_in(*reading, after, visit),
@@ -220,7 +216,7 @@ impl<'t, R: Record> IndexScan<'t, R> {
         &self,
         reading: Reading<'_>,
         after: Option<&Cursor>,
-        visit: &mut dyn FnMut(&TableView, IndexEntry<'_>, &[u8]) -> Result<(), ReadError>,
+        visit: Visit<'_>,
     ) -> Result<(), ReadError> {
         let index = reading.index(&self.index)?;
         let mut bounds = self.bounds(reading.copy, index)?;
@@ -283,3 +279,6 @@ fn mistyped(copy: &TableView, index: &IndexView, value_type: &FieldType, found: 
     };
     error.into()
 }
+
+/// Takes one record: the copy, the index entry that led to it, and its bytes.
+type Visit<'v> = &'v mut dyn FnMut(&TableView, IndexEntry<'_>, &[u8]) -> Result<(), ReadError>;

@@ -43,8 +43,11 @@ use crate::table::Table;
 pub struct Query<'t, R> {
     pub(super) table: &'t Table<R>,
     pub(super) wanted: Wanted,
-    pub(super) tests: Vec<Box<dyn Fn(&R) -> bool + Send + Sync + 't>>,
+    pub(super) tests: Vec<Test<'t, R>>,
 }
+
+/// A test that a caller has written, of whole records.
+pub(super) type Test<'t, R> = Box<dyn Fn(&R) -> bool + Send + Sync + 't>;
 
 impl<R: Record> Table<R> {
     /// Begins a query; without more it is for all records.

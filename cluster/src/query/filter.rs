@@ -120,6 +120,10 @@ impl Asked {
 
     /// It is one of these.
     #[must_use]
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "a filter reads as a sentence, and a field's name is used up by it"
+    )]
     pub fn is_in<V: Into<Value>>(self, values: impl IntoIterator<Item = V>) -> Filter {
         self.test(Condition::In(values.into_iter().map(Into::into).collect()))
     }
@@ -138,6 +142,10 @@ impl Asked {
 
     /// It has no value.
     #[must_use]
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "a filter reads as a sentence, and a field's name is used up by it"
+    )]
     pub fn is_none(self) -> Filter {
         self.eq(Value::Null)
     }

@@ -173,7 +173,7 @@ impl Prepared {
     }
 }
 
-fn directed<'a, T>(all: &'a [T], reverse: bool) -> impl Iterator<Item = &'a T> {
+fn directed<T>(all: &[T], reverse: bool) -> impl Iterator<Item = &T> {
     let (forward, backward) = if reverse { (None, Some(all.iter().rev())) } else { (Some(all.iter()), None) };
     forward.into_iter().flatten().chain(backward.into_iter().flatten())
 }

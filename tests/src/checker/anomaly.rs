@@ -11,7 +11,7 @@ pub enum Anomaly {
     )]
     Internal {
         /// The transaction.
-        txn: Txn,
+        txn: Box<Txn>,
         /// The list.
         key: String,
         /// What it should have read, in words.

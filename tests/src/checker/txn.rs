@@ -90,7 +90,7 @@ impl Txn {
                 }
                 Mop::Read(key, Some(list)) => {
                     let contradiction = |expected: String| Anomaly::Internal {
-                        txn: self.clone(),
+                        txn: Box::new(self.clone()),
                         key: key.clone(),
                         expected,
                         read: list.clone(),

@@ -90,7 +90,7 @@ impl Watchdog {
         let (other, known) =
             self.contents.entry(at).or_insert_with(|| (node.name().to_string(), Contents::new()));
         for (table, digest) in contents {
-            let known = known.entry(table.clone()).or_insert_with(|| digest.clone());
+            let known = known.entry(table.clone()).or_insert(digest);
             if *known != digest {
                 return Err(format!(
                     "table {table} at index {} differs from that of {other}: {digest:?}, {known:?}",

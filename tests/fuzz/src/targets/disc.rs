@@ -38,8 +38,11 @@ pub(super) fn image(bytes: &[u8]) {
 pub(super) fn log_file(bytes: &[u8]) {
     let dir = tempfile::tempdir_in(memory()).expect("a temporary directory");
     fs::write(dir.path().join("00000001.log"), with_checksums(bytes.to_vec())).expect("a file in it");
-    let options =
-        LogOptions { segment_bytes: 4_096, machine_crashed: bytes.len() % 2 == 0, ..LogOptions::default() };
+    let options = LogOptions {
+        segment_bytes: 4_096,
+        machine_crashed: bytes.len().is_multiple_of(2),
+        ..LogOptions::default()
+    };
     if let Ok((log, recovered)) = RaftLog::open(dir.path(), options) {
         let from = recovered.first.map_or(0, |first| first.index);
         let read = log.read(from..from.saturating_add(recovered.entries), usize::MAX);
