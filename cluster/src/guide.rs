@@ -7,6 +7,9 @@ pub mod tables {}
 #[doc = include_str!("../../docs/guide/reading-and-writing.md")]
 pub mod reading_and_writing {}
 
+#[doc = include_str!("../../docs/guide/indexes-and-queries.md")]
+pub mod indexes_and_queries {}
+
 #[doc = include_str!("../../docs/guide/transactions.md")]
 pub mod transactions {}
 

@@ -82,6 +82,8 @@ async fn balances_agree_after_all_drivers_changed_one_branch() {
     balances_agree(CONFLICT, CopyMode::Disc, Form::ReadModifyWrite).await;
     balances_agree(CONFLICT, CopyMode::Ram, Form::ForUpdate).await;
     balances_agree(CONFLICT, CopyMode::Disc, Form::ForUpdate).await;
+    balances_agree(CONFLICT, CopyMode::Ram, Form::Add).await;
+    balances_agree(CONFLICT, CopyMode::Disc, Form::Add).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,7 +79,7 @@ macro_rules! person {
                     14 => age.is_some_and(|age| age < 4),
                     15 => person.room == "room 0" && [3, 5, 99, 1_000].contains(&person.number),
                     16 => tagged("tag 0") && tagged("tag 3"),
-                    17 => age.is_some_and(|age| age >= 30 && age < 33),
+                    17 => age.is_some_and(|age| (30..33).contains(&age)),
                     _ => panic!("no filter {number}"),
                 }
             }

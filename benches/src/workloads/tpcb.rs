@@ -81,6 +81,8 @@ pub enum Form {
     ReadModifyWrite,
     /// As `ReadModifyWrite`, but records are read for update: transactions queue for them at the leader.
     ForUpdate,
+    /// Balances are added to at the leader, which conflicts with nobody.
+    Add,
 }
 
 /// What one transaction does.
@@ -202,6 +204,7 @@ impl Caller for Driver {
         match self.form {
             Form::ReadModifyWrite => node.transaction(|tx| modify(tx, transfer, &entry, Read::Plain)).await,
             Form::ForUpdate => node.transaction(|tx| modify(tx, transfer, &entry, Read::ForUpdate)).await,
+            Form::Add => node.transaction(|tx| add(tx, transfer, &entry)).await,
         }
     }
 }
@@ -220,5 +223,14 @@ fn modify(tx: &Tx, transfer: Transfer, entry: &History, read: Read) -> Result<()
     branches.insert(&branch)?;
     tellers.insert(&teller)?;
     accounts.insert(&account)?;
+    tx.table::<History>()?.insert(entry)
+}
+
+/// Reads nothing: the leader adds to what it has.
+fn add(tx: &Tx, transfer: Transfer, entry: &History) -> Result<(), TxError> {
+    let Transfer { branch, teller, account, amount } = transfer;
+    tx.table::<Branch>()?.add(branch, "balance", amount, None)?;
+    tx.table::<Teller>()?.add(teller, "balance", amount, None)?;
+    tx.table::<Account>()?.add(account, "balance", amount, None)?;
     tx.table::<History>()?.insert(entry)
 }

@@ -36,7 +36,7 @@ use crate::table::Table;
 /// );
 /// assert_eq!(query.records()?.iter().map(|found| found.salary).collect::<Vec<_>>(), [21, 21]);
 /// let paid = employees.query().filter(field("room").is_in([1, 2])).fold(0, |sum, found| sum + found.salary)?;
-/// assert_eq!(paid, 490);
+/// assert_eq!(paid, 510);
 /// # node.shutdown().await; Ok::<(), tabularaft::Error>(()) }).unwrap();
 /// ```
 #[must_use]

@@ -18,13 +18,13 @@ use crate::table::Table;
 /// ```
 /// use tabularaft_schema::{FieldType, RecordShape, Schema, SchemaChange, TableDef, Upgrade};
 ///
-/// let def = TableDef::builder("part")?.field("id", FieldType::U64).field("size", FieldType::U64).key("id").build()?;
+/// let def = TableDef::builder("upgraded_part")?.field("id", FieldType::U64).field("size", FieldType::U64).key("id").build()?;
 /// let (name, record) = (def.name.clone(), def.shape.from_json(&serde_json::json!({"id": 1, "size": 2}))?);
 /// let schema = Schema::default().apply(&def.into())?.expect("the table is new");
 /// let shape = RecordShape::new(2, [("id", FieldType::U64), ("note", FieldType::optional(FieldType::String))]);
 /// let schema = schema.apply(&SchemaChange::Transform { table: name, shape })?.expect("the shape is new");
 ///
-/// let table = schema.table("part").expect("it is there");
+/// let table = schema.table("upgraded_part").expect("it is there");
 /// let upgraded = Upgrade::of(table).record(1, &record)?;
 /// assert_eq!(table.def.shape.to_json(&upgraded)?.to_string(), r#"{"id":1,"note":null}"#);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -4,6 +4,8 @@
 pub const VALUE_BYTES: usize = 100;
 /// Records under each key of the bag.
 pub const BAG_RECORDS: u64 = 10;
+/// Records that an index gives for one value.
+pub const GROUP_RECORDS: u64 = 10;
 /// Records of one range.
 pub const RANGE_RECORDS: u64 = 1_000;
 /// Keys that are made beforehand where short reads are measured.

@@ -51,6 +51,11 @@ run("bag-read", Command) ->
     Keys = keys(Command, fun(N) -> key(N div 10) end),
     compare_loop:counted(Command, fun(_) -> ok end, fun(_, Turn) ->
         10 = length(mnesia:dirty_read(bag_item, element(Turn rem ?KEYS + 1, persistent_term:get(Keys))))
+    end);
+run("index-read", Command) ->
+    Groups = records(Command) div 10,
+    compare_loop:counted(Command, fun(_) -> ok end, fun(_, _) ->
+        10 = length(mnesia:dirty_index_read(indexed_item, random(Groups), group))
     end).
 
 walk(_, 0) -> ok;

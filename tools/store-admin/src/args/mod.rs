@@ -26,7 +26,7 @@ pub(crate) use node::{NodeCommand, RunArgs};
 pub(crate) use records::{DeleteArgs, DumpArgs, GetArgs, LoadArgs, PutArgs, ScanArgs, WhereArg};
 pub(crate) use recover::RecoverArgs;
 pub(crate) use secret::SecretCommand;
-pub(crate) use table::{CreateArgs, FieldArg, OrNone, SetArgs, TableCommand, TransformArgs};
+pub(crate) use table::{CreateArgs, FieldArg, OrNone, SetArgs, SetTo, TableCommand, TransformArgs};
 pub(crate) use watch::WatchArgs;
 
 /// The operator's command of the Tabularaft table store.

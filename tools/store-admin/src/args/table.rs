@@ -32,20 +32,11 @@ pub(crate) enum TableCommand {
     Transform(TransformArgs),
 }
 
-/// Dropped fields, and new ones that may be empty, need nothing else; all others take a migration in the nodes' programs.
 #[derive(Debug, Args)]
-#[group(id = "shape", required = true, multiple = true)]
 pub(crate) struct TransformArgs {
     pub(crate) table: TableName,
-    /// A field of the new shape, once for each, in order
-    #[arg(long = "field", value_name = "NAME:TYPE", group = "shape", conflicts_with_all = ["add", "drop"])]
-    pub(crate) fields: Vec<FieldArg>,
-    /// A field that comes behind those that are there
-    #[arg(long, value_name = "NAME:TYPE", group = "shape")]
-    pub(crate) add: Vec<FieldArg>,
-    /// A field that goes
-    #[arg(long, value_name = "NAME", group = "shape")]
-    pub(crate) drop: Vec<String>,
+    #[command(flatten)]
+    pub(crate) shape: NewShape,
     /// The record version of the new shape; by default the next one
     #[arg(long, value_name = "N")]
     pub(crate) record_version: Option<u32>,
@@ -54,31 +45,52 @@ pub(crate) struct TransformArgs {
     pub(crate) now: bool,
 }
 
-/// Options that are not named stay as they are.
+/// Dropped fields, and new ones that may be empty, need nothing else; all others take a migration in the nodes' programs.
 #[derive(Debug, Args)]
-#[group(id = "options", required = true, multiple = true)]
+#[group(required = true, multiple = true)]
+pub(crate) struct NewShape {
+    /// A field of the new shape, once for each, in order
+    #[arg(long = "field", value_name = "NAME:TYPE", conflicts_with_all = ["add", "drop"])]
+    pub(crate) fields: Vec<FieldArg>,
+    /// A field that comes behind those that are there
+    #[arg(long, value_name = "NAME:TYPE")]
+    pub(crate) add: Vec<FieldArg>,
+    /// A field that goes
+    #[arg(long, value_name = "NAME")]
+    pub(crate) drop: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct SetArgs {
     pub(crate) table: TableName,
+    #[command(flatten)]
+    pub(crate) to: SetTo,
+}
+
+/// Options that are not named stay as they are.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct SetTo {
     /// on: writes are refused; off: they are taken
-    #[arg(long, value_name = "on|off", value_parser = on_or_off, group = "options")]
+    #[arg(long, value_name = "on|off", value_parser = on_or_off)]
     pub(crate) read_only: Option<bool>,
     /// How long after its last write a record is deleted, such as 500ms, 30s, 5m, 12h or 7d; none: never
-    #[arg(long, value_name = "TIME|none", value_parser = time_or_none, group = "options")]
+    #[arg(long, value_name = "TIME|none", value_parser = time_or_none)]
     pub(crate) ttl: Option<OrNone<u64>>,
     /// The most records it may hold
-    #[arg(long, value_name = "N|none", value_parser = number_or_none::<u64>, group = "options")]
+    #[arg(long, value_name = "N|none", value_parser = number_or_none::<u64>)]
     pub(crate) records_max: Option<OrNone<u64>>,
     /// The most bytes that its keys and records may take together
-    #[arg(long, value_name = "N|none", value_parser = number_or_none::<u64>, group = "options")]
+    #[arg(long, value_name = "N|none", value_parser = number_or_none::<u64>)]
     pub(crate) bytes_max: Option<OrNone<u64>>,
     /// The most bytes one record may have; none: as the nodes are configured
-    #[arg(long, value_name = "N|none", value_parser = number_or_none::<u32>, group = "options")]
+    #[arg(long, value_name = "N|none", value_parser = number_or_none::<u32>)]
     pub(crate) record_bytes_max: Option<OrNone<u32>>,
     /// Tables of higher order are loaded earlier when a node starts
-    #[arg(long, value_name = "N", allow_negative_numbers = true, group = "options")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) load_order: Option<i32>,
     /// How all nodes hold it: ram, disc or disc-only
-    #[arg(long, value_name = "MODE", group = "options")]
+    #[arg(long, value_name = "MODE")]
     pub(crate) copy: Option<CopyMode>,
 }
 

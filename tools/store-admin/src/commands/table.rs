@@ -2,7 +2,7 @@
 
 use tabularaft::schema::{FieldDef, RecordShape, TableDef, TableOption, TableOptions};
 
-use crate::args::{CreateArgs, FieldArg, GlobalArgs, OrNone, SetArgs, TableCommand, TransformArgs};
+use crate::args::{CreateArgs, FieldArg, GlobalArgs, OrNone, SetArgs, SetTo, TableCommand, TransformArgs};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::session::connect;
@@ -45,11 +45,11 @@ pub(super) async fn run(global: &GlobalArgs, command: TableCommand) -> Outcome {
 
 async fn set(global: &GlobalArgs, args: &SetArgs) -> Outcome {
     let client = connect(global).await?;
-    let options = options(args);
+    let options = options(&args.to);
     if !options.is_empty() {
         client.set_table_options(&args.table, options).await?;
     }
-    if let Some(mode) = args.copy {
+    if let Some(mode) = args.to.copy {
         let title = format!("hold {} as {mode}", args.table);
         with_bar(&title, global, async |progress| client.set_copy_mode(&args.table, mode, progress).await)
             .await?;
@@ -75,27 +75,27 @@ fn shape(args: &TransformArgs, present: RecordShape) -> Outcome<RecordShape> {
     let named = |fields: &[FieldArg]| -> Vec<FieldDef> {
         fields.iter().map(|field| FieldDef::new(field.name.as_str(), field.field_type.clone())).collect()
     };
-    if !args.fields.is_empty() {
-        return Ok(RecordShape { version, fields: named(&args.fields) });
+    if !args.shape.fields.is_empty() {
+        return Ok(RecordShape { version, fields: named(&args.shape.fields) });
     }
-    if let Some(missing) = args.drop.iter().find(|name| present.field(name).is_none()) {
+    if let Some(missing) = args.shape.drop.iter().find(|name| present.field(name).is_none()) {
         return Err(Failure::new(format!("table {} has no field {missing} to drop", args.table)));
     }
-    let stays = present.fields.into_iter().filter(|field| !args.drop.contains(&field.name));
-    Ok(RecordShape { version, fields: stays.chain(named(&args.add)).collect() })
+    let stays = present.fields.into_iter().filter(|field| !args.shape.drop.contains(&field.name));
+    Ok(RecordShape { version, fields: stays.chain(named(&args.shape.add)).collect() })
 }
 
-fn options(args: &SetArgs) -> Vec<TableOption> {
+fn options(to: &SetTo) -> Vec<TableOption> {
     fn value<T>(option: OrNone<T>) -> Option<T> {
         option.0
     }
     let options = [
-        args.read_only.map(TableOption::ReadOnly),
-        args.ttl.map(value).map(TableOption::TtlMs),
-        args.records_max.map(value).map(TableOption::RecordsMax),
-        args.bytes_max.map(value).map(TableOption::BytesMax),
-        args.record_bytes_max.map(value).map(TableOption::RecordBytesMax),
-        args.load_order.map(TableOption::LoadOrder),
+        to.read_only.map(TableOption::ReadOnly),
+        to.ttl.map(value).map(TableOption::TtlMs),
+        to.records_max.map(value).map(TableOption::RecordsMax),
+        to.bytes_max.map(value).map(TableOption::BytesMax),
+        to.record_bytes_max.map(value).map(TableOption::RecordBytesMax),
+        to.load_order.map(TableOption::LoadOrder),
     ];
     options.into_iter().flatten().collect()
 }

@@ -72,6 +72,7 @@ fn bank(
     let mnesia = Contender { aim, ..Contender::new(Mnesia, "tpcb") };
     let ours = [
         Contender::new(Tabularaft, "tpcb").form("for-update").remark("get_for_update"),
+        Contender::new(Tabularaft, "tpcb").form("add").remark("add at the leader"),
         Contender::new(Tabularaft, "tpcb").form("rmw").remark("get, tried again on conflict"),
     ];
     let all = fields.iter().fold(workload("transactions", "tpcb", 0, drivers), |all, (name, value)| {

@@ -2,7 +2,7 @@
 
 use crate::peers::Peer::{Etcd, Hiqlite, Mnesia, Tabularaft};
 use compare_lines::Line;
-use compare_lines::content::{BAG_RECORDS, RANGE_RECORDS};
+use compare_lines::content::{BAG_RECORDS, GROUP_RECORDS, RANGE_RECORDS};
 
 use crate::workload::{CallersOn, Contender, Group, Measure, Scene, Table, Workload};
 
@@ -43,6 +43,7 @@ fn reads(sizes: Sizes) -> Scene {
             table("ordered_item", sizes.read, &[Tabularaft, Mnesia]),
             table("prefix_item", sizes.read, &[Mnesia]),
             table("bag_item", sizes.written, &[Tabularaft, Mnesia]),
+            table("indexed_item", sizes.written, &[Tabularaft, Mnesia]),
             table("item", sizes.written, &[Etcd]),
             table("ordered_item", sizes.written, &[Etcd]),
         ],
@@ -69,6 +70,10 @@ fn reads(sizes: Sizes) -> Scene {
                 .of_records(RANGE_RECORDS)
                 .against(Contender::new(Tabularaft, "ordered_item"))
                 .against(Contender::new(Etcd, "ordered_item").remark("serializable get")),
+            workload("index: 10 records of a value", "index-read", sizes.written, 1)
+                .of_records(GROUP_RECORDS)
+                .against(Contender::new(Tabularaft, "indexed_item"))
+                .against(Contender::new(Mnesia, "indexed_item").remark("dirty_index_read")),
             workload("bag: 10 records of a key", "bag-read", sizes.written, 1)
                 .of_records(BAG_RECORDS)
                 .against(Contender::new(Tabularaft, "bag_item"))

@@ -104,6 +104,7 @@ fn form(command: &Line) -> Result<tpcb::Form, Failure> {
     match command.text("form")? {
         "rmw" => Ok(tpcb::Form::ReadModifyWrite),
         "for-update" => Ok(tpcb::Form::ForUpdate),
+        "add" => Ok(tpcb::Form::Add),
         other => Err(format!("no such form of TPC-B: {other}").into()),
     }
 }

@@ -80,7 +80,7 @@ impl Served for TabularaftNode {
             "check" => return classics::check(&self.node, command),
             "tpcb" | "telecom" => return classics::run(&self.node, command).await,
             "write" | "rmw" | "bag-insert" => return callers::run(&self.node, command).await,
-            "read" | "range" | "bag-read" => return reads::run(&self.node, command),
+            "read" | "range" | "bag-read" | "index-read" => return reads::run(&self.node, command),
             "stop" => self.node.shutdown().await,
             _ => return Err(unknown(command)),
         }

@@ -5,18 +5,19 @@ use std::hint::black_box;
 use rand::RngExt;
 use tabularaft::Node;
 
-use super::records::{BagItem, Item, OrderedItem};
+use super::records::{BagItem, IndexedItem, Item, OrderedItem};
 use compare_lines::Failure;
 use compare_lines::Figures;
 use compare_lines::Line;
 use compare_lines::callers;
-use compare_lines::content::{BAG_RECORDS, KEYS, RANGE_RECORDS};
+use compare_lines::content::{BAG_RECORDS, GROUP_RECORDS, KEYS, RANGE_RECORDS};
 use compare_lines::content::{key, ordered_key};
 
 pub(super) fn run(node: &Node, command: &Line) -> Result<Line, Failure> {
     let figures = match command.verb.as_str() {
         "read" => read(node, command)?,
         "range" => range(node, command)?,
+        "index-read" => index_read(node, command)?,
         _ => bag_read(node, command)?,
     };
     Ok(figures.to_line())
@@ -64,6 +65,19 @@ fn bag_read(node: &Node, command: &Line) -> Result<Figures, Failure> {
             let key = keys.get(turn % KEYS).ok_or("no such key")?;
             let found = black_box(table.get_all(key.as_str())?).len() as u64;
             if found == BAG_RECORDS { Ok(()) } else { Err(format!("{found} records under a key").into()) }
+        })
+    })
+}
+
+fn index_read(node: &Node, command: &Line) -> Result<Figures, Failure> {
+    let records: u64 = command.number("records")?;
+    callers::run_threads(command, |_| {
+        let groups = node.table::<IndexedItem>()?.index("group")?;
+        let wanted: Vec<u64> = random(records / GROUP_RECORDS).collect();
+        Ok(move |turn: usize| {
+            let group = *wanted.get(turn % KEYS).ok_or("no such group")?;
+            let found = black_box(groups.get(group)?).len() as u64;
+            if found == GROUP_RECORDS { Ok(()) } else { Err(format!("{found} records of a group").into()) }
         })
     })
 }

@@ -23,6 +23,18 @@ pub(super) struct OrderedItem {
     pub(super) value: Vec<u8>,
 }
 
+/// One of ten records that are found through an index by their group.
+#[derive(Debug, Record, Serialize, Deserialize)]
+#[record(table = "indexed_item", kind = "set", copy = "ram")]
+pub(super) struct IndexedItem {
+    #[key]
+    pub(super) key: String,
+    #[index]
+    pub(super) group: u64,
+    #[serde(with = "serde_bytes")]
+    pub(super) value: Vec<u8>,
+}
+
 /// One of ten records under a key.
 #[derive(Debug, Record, Serialize, Deserialize)]
 #[record(table = "bag_item", kind = "bag", copy = "ram")]

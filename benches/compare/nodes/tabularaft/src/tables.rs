@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use tabularaft::{CopyMode, Node, Record, Table};
 use tokio::task::JoinSet;
 
-use super::records::{BagItem, Item, OrderedItem};
+use super::records::{BagItem, IndexedItem, Item, OrderedItem};
 use crate::classics;
 use compare_lines::Failure;
 use compare_lines::Line;
-use compare_lines::content::BAG_RECORDS;
+use compare_lines::content::{BAG_RECORDS, GROUP_RECORDS};
 use compare_lines::content::{key, ordered_key, value};
 
 /// Callers that fill a table.
@@ -25,6 +25,7 @@ pub(super) async fn create(node: &Node, command: &Line) -> Result<(), Failure> {
         "item" => create_one::<Item>(node, command).await,
         "ordered_item" => create_one::<OrderedItem>(node, command).await,
         "bag_item" => create_one::<BagItem>(node, command).await,
+        "indexed_item" => create_one::<IndexedItem>(node, command).await,
         other => Err(format!("no such table: {other}").into()),
     }
 }
@@ -57,6 +58,14 @@ pub(super) async fn fill(node: &Node, command: &Line) -> Result<(), Failure> {
             let make = |number| {
                 let (key, number) = (key(number / BAG_RECORDS), number % BAG_RECORDS);
                 BagItem { key, number, value: value(number, 0) }
+            };
+            fill_one(node, records, make).await
+        }
+        "indexed_item" => {
+            let make = |number| IndexedItem {
+                key: key(number),
+                group: number / GROUP_RECORDS,
+                value: value(number, 0),
             };
             fill_one(node, records, make).await
         }
@@ -103,6 +112,7 @@ pub(super) async fn wait(node: &Node, command: &Line, patience: Duration) -> Res
         "item" => wait_for(&node.table::<Item>()?, records, patience).await,
         "ordered_item" => wait_for(&node.table::<OrderedItem>()?, records, patience).await,
         "bag_item" => wait_for(&node.table::<BagItem>()?, records, patience).await,
+        "indexed_item" => wait_for(&node.table::<IndexedItem>()?, records, patience).await,
         other => Err(format!("no such table: {other}").into()),
     }
 }
