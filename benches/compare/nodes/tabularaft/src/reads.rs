@@ -72,11 +72,11 @@ fn bag_read(node: &Node, command: &Line) -> Result<Figures, Failure> {
 fn index_read(node: &Node, command: &Line) -> Result<Figures, Failure> {
     let records: u64 = command.number("records")?;
     callers::run_threads(command, |_| {
-        let groups = node.table::<IndexedItem>()?.index("group")?;
+        let table = node.table::<IndexedItem>()?;
         let wanted: Vec<u64> = random(records / GROUP_RECORDS).collect();
         Ok(move |turn: usize| {
             let group = *wanted.get(turn % KEYS).ok_or("no such group")?;
-            let found = black_box(groups.get(group)?).len() as u64;
+            let found = black_box(table.index("group")?.get(group)?).len() as u64;
             if found == GROUP_RECORDS { Ok(()) } else { Err(format!("{found} records of a group").into()) }
         })
     })
