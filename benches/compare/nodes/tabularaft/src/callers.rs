@@ -104,7 +104,7 @@ fn change(value: &mut [u8]) {
     }
 }
 
-/// Adds records to a bag, ten under each key.
+/// Adds records to a bag, ten under each key: those that it was filled with, so that it stays as it is.
 struct BagWriter {
     table: Table<BagItem>,
     records: u64,
@@ -115,9 +115,8 @@ impl Caller for BagWriter {
     async fn call(&mut self) -> Result<(), Failure> {
         self.next += 1;
         let number = rand::rng().random_range(0..self.records);
-        let record =
-            BagItem { key: key(number / BAG_RECORDS), number: self.next % BAG_RECORDS, value: value(0, 0) };
-        self.table.insert(&record).await?;
+        let (key, number) = (key(number / BAG_RECORDS), self.next % BAG_RECORDS);
+        self.table.insert(&BagItem { key, number, value: value(number, 0) }).await?;
         Ok(())
     }
 }
