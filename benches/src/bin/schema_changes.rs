@@ -28,6 +28,8 @@ use tabularaft_benches::{Failure, items, report};
 const NODES: usize = 3;
 const WRITERS: usize = 4;
 const LOADED_AT_ONCE: usize = 512;
+/// Writes that take longer are counted as this long.
+const LONGEST_MICROS: u64 = 60_000_000;
 /// How long writers are watched without a change.
 const BEFORE: Duration = Duration::from_secs(5);
 
@@ -156,7 +158,8 @@ struct Shared {
 
 impl Writers {
     fn start(nodes: &[Node], records: u64) -> Self {
-        let micros = Histogram::new(3).expect("three digits are a precision that histograms have");
+        let micros =
+            Histogram::new_with_max(LONGEST_MICROS, 3).expect("these are bounds that histograms have");
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             failed: AtomicU64::new(0),
