@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tabularaft_schema::{Difference, KeyError, NodeName, RecordError, SchemaError, TableName};
-use tabularaft_store::{DataDirError, IdentityError, LogIndex, StoreError};
+use tabularaft_store::{DataDirError, IdentityError, IndexReadError, LogIndex, StoreError};
 
-use crate::indexes::IndexReadError;
 use crate::transaction::{TooLarge, TransactionError};
 use crate::transport::{ConnectError, Refusal, SecretError, TransportError};
 use crate::write::Rejection;
@@ -204,6 +203,16 @@ pub enum ReadError {
     /// What the transaction has done to the record before does not fit it.
     #[error(transparent)]
     Refused(Rejection),
+}
+
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Index(error) => Self::Index(error),
+            StoreError::TableLoading { table } => Self::Loading(table),
+            other => Self::Store(other.to_string()),
+        }
+    }
 }
 
 impl ReadError {

@@ -81,7 +81,8 @@ pub use tabularaft_schema::{
 #[doc(hidden)]
 pub use tabularaft_store as store;
 pub use tabularaft_store::{
-    BackedUp, BackupError, BackupReader, BackupRecord, BackupWriter, Incarnation, LogIndex,
+    BackedUp, BackupError, BackupHeader, BackupReader, BackupRecord, BackupTable, BackupWriter, Incarnation,
+    IndexReadError, LogIndex,
 };
 
 pub use backup::{
@@ -100,7 +101,7 @@ pub use events::{AnyRecord, Change, ChangeKind, MemberEvent, SubscribeError, Sub
 #[doc(hidden)]
 pub use functions::{AnyFunction, Registered};
 pub use functions::{Function, Update};
-pub use indexes::{IndexInfo, IndexProgress, IndexReadError, IndexScan};
+pub use indexes::{IndexInfo, IndexProgress, IndexScan};
 pub use join::LocalData;
 pub use lifecycle::{Lifecycle, PrepareHook, Reason, RebootHook};
 pub use node::{Joined, Node};

@@ -134,7 +134,7 @@ impl<R: Record> Records<R> {
         let Some(copy) = self.view.table(self.table).filter(|_| !self.done) else { return Ok(page) };
         let mut last = None;
         for stored in copy.in_key_order(self.range(), self.reversed, Some(limit.saturating_add(1))) {
-            let stored = stored.map_err(|error| ReadError::Store(error.to_string()))?;
+            let stored = stored?;
             if page.records.len() == limit {
                 page.next =
                     last.map(|key| Cursor { table: self.table, reversed: self.reversed, index: None, key });

@@ -14,6 +14,7 @@ use tabularaft_store::{StoreError, StoredRecord, TableView};
 use crate::copy::CopyProgress;
 use crate::door;
 use crate::error::{TableError, WriteError};
+use crate::indexes::check_unique;
 use crate::inner::NodeInner;
 use crate::node::Node;
 use crate::write::{Op, Rejection};
@@ -56,7 +57,8 @@ impl Node {
     /// # Errors
     ///
     /// [`Rejection::Migration`] names the record that cannot be migrated, [`Rejection::Schema`] the field that takes a
-    /// migration; the table is unchanged then. Also if this node holds no loaded copy of the table.
+    /// migration, [`Rejection::Duplicates`] the keys whose records a migration gives one value of a unique index; the
+    /// table is unchanged then. Also if this node holds no loaded copy of the table.
     pub async fn transform<R: Record>(&self) -> Result<(), TableError> {
         let def = R::table_def();
         self.transform_table(&def.name, def.shape).await
@@ -116,7 +118,8 @@ pub(crate) async fn transform(
     Ok(())
 }
 
-/// Checks that all records written after this version can be migrated and keep their keys.
+/// Checks that all records written after this version can be migrated, keep their keys, and have no value of a unique
+/// index that another record has.
 pub(crate) fn check_records(
     copy: &TableView,
     next: &TableDef,
@@ -134,7 +137,7 @@ pub(crate) fn check_records(
             check_record(copy, next, upgrade, &stored).map_err(|why| rejected(copy, Some(&stored), &why))?;
         }
     }
-    Ok(())
+    check_unique(copy, next, upgrade, after_version)
 }
 
 fn check_record(

@@ -3,6 +3,8 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::shape::RecordShape;
+
 /// A secondary index: records may be found by what it is over.
 ///
 /// ```
@@ -62,6 +64,16 @@ impl IndexOn {
             Self::Field(field) | Self::Each(field) => Some(field),
             Self::Function(_) => None,
         }
+    }
+
+    /// Whether records of another shape, which kept the values of all fields that they share with this one, have the
+    /// same values in the index.
+    #[must_use]
+    pub fn is_same_in(&self, shape: &RecordShape, other: &RecordShape) -> bool {
+        let type_in = |shape: &RecordShape| {
+            self.field().and_then(|name| shape.field(name)).map(|field| field.field_type.clone())
+        };
+        type_in(shape).is_some_and(|here| type_in(other) == Some(here))
     }
 }
 

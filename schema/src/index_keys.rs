@@ -92,6 +92,12 @@ impl IndexKeys {
         &self.value_type
     }
 
+    /// Whether this encoded value stands for a missing one, of which there may be any number even in a unique index.
+    #[must_use]
+    pub fn is_missing(&self, value: &[u8]) -> bool {
+        matches!((&self.value_type, value), (FieldType::Optional(_), [0]))
+    }
+
     /// Replaces the content of `values` by the values of an encoded record.
     ///
     /// # Errors

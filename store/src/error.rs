@@ -4,10 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tabularaft_schema::{IndexError, TableId, TableName};
+use tabularaft_schema::{TableId, TableName};
 
 use crate::batch::BatchError;
 use crate::copy::ChunkError;
+use crate::indexes::IndexReadError;
 use crate::sealed::SealError;
 use crate::{LogIndex, Position, TableDigest};
 
@@ -88,36 +89,9 @@ pub enum StoreError {
         /// The one that came.
         found: u64,
     },
-    /// The table has no secondary index of this name.
-    #[error("table {table} has no secondary index {index}; it has: {known}")]
-    NoSuchIndex {
-        /// The table.
-        table: TableName,
-        /// The name asked for.
-        index: String,
-        /// The names of its indexes, separated by commas.
-        known: String,
-    },
-    /// The index is being built on this node: it can be read a little later.
-    #[error(
-        "secondary index {index} of table {table} is being built on this node ({records} of {records_total} records)"
-    )]
-    IndexBuilding {
-        /// The table.
-        table: TableName,
-        /// The index.
-        index: String,
-        /// Records looked at.
-        records: u64,
-        /// Records to look at.
-        records_total: u64,
-    },
-    /// This program cannot find the values of the index.
-    #[error("{why}")]
-    IndexUnavailable {
-        /// Why not.
-        why: Arc<IndexError>,
-    },
+    /// Nothing can be read through the index.
+    #[error(transparent)]
+    Index(#[from] IndexReadError),
     /// The table's records have not arrived yet.
     #[error("table {table} is still being loaded from a peer")]
     TableLoading {

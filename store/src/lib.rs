@@ -82,7 +82,7 @@ pub use error::StoreError;
 pub use history::{Change, History, HistoryEntry, HistoryError, HistoryPage, NewRow, TableEvent};
 pub use identity::{Identity, IdentityError, KnownPeer, Removal, current_boot_id};
 pub use incarnation::Incarnation;
-pub use indexes::{Duplicates, IndexBounds, IndexEntries, IndexEntry, IndexState, IndexView};
+pub use indexes::{Duplicates, IndexBounds, IndexEntries, IndexEntry, IndexReadError, IndexState, IndexView};
 pub use options::{OnCheckpoint, StoreOptions};
 pub use position::{LogIndex, Position};
 pub use recovery::Recovery;

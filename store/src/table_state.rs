@@ -225,10 +225,9 @@ impl TableState {
             return None;
         }
         self.upgrade = (!table.former.is_empty()).then(|| Arc::new(Upgrade::of(table)));
-        let reshaped = self.def.shape != table.def.shape;
-        self.def = Arc::clone(&table.def);
+        let before = std::mem::replace(&mut self.def, Arc::clone(&table.def));
         self.view = None;
-        Some(self.indexes.follow(&table.def, &table.building, reshaped))
+        Some(self.indexes.follow(&before.shape, table, self.upgrade.as_deref()))
     }
 
     /// Takes the records that have arrived, taken at log index `at`, and applies what came after.

@@ -9,7 +9,7 @@ use tabularaft_schema::{CopyMode, IndexValues, Key, TableDef, TableId, TableKind
 use crate::copy::CopyChunk;
 use crate::disc_records::DiscRecords;
 use crate::error::StoreError;
-use crate::indexes::{self, IndexState, IndexView};
+use crate::indexes::{self, IndexReadError, IndexState, IndexView};
 use crate::key_order;
 use crate::memory::MemoryTable;
 use crate::record_of::record_of;
@@ -120,21 +120,21 @@ impl TableView {
     /// There is none of this name, it is being built, this program lacks its function, or the table is still loading.
     pub fn index(&self, name: &str) -> Result<&IndexView, StoreError> {
         self.readable()?;
-        let found = self.indexes.iter().find(|index| index.def().name == name);
-        let index = found.ok_or_else(|| StoreError::NoSuchIndex {
-            table: self.def.name.clone(),
-            index: name.to_owned(),
-            known: self.indexes.iter().map(|index| index.def().name.as_str()).collect::<Vec<_>>().join(", "),
-        })?;
-        match index.state() {
-            IndexState::Ready => Ok(index),
-            IndexState::Building { records, records_total } => Err(StoreError::IndexBuilding {
-                table: self.def.name.clone(),
-                index: name.to_owned(),
-                records,
-                records_total,
-            }),
-            IndexState::Unavailable { why } => Err(StoreError::IndexUnavailable { why }),
+        Ok(self.readable_index(name)?)
+    }
+
+    fn readable_index(&self, name: &str) -> Result<&IndexView, IndexReadError> {
+        let (table, index) = (self.def.name.clone(), name.to_owned());
+        let Some(found) = self.indexes.iter().find(|known| known.def().name == name) else {
+            let known: Vec<&str> = self.indexes.iter().map(|known| known.def().name.as_str()).collect();
+            return Err(IndexReadError::NoSuchIndex { table, index, known: known.join(", ") });
+        };
+        match found.state() {
+            IndexState::Ready => Ok(found),
+            IndexState::Building { records, records_total } => {
+                Err(IndexReadError::Building { table, index, records, records_total })
+            }
+            IndexState::Unavailable { why } => Err(IndexReadError::Unavailable { why: why.to_string() }),
         }
     }
 

@@ -307,3 +307,108 @@ async fn counters_conditions_and_transactions_work_on_records_that_are_not_rewri
     node.transformed(parts.name()).await.unwrap();
     assert_eq!(parts.count().unwrap(), 3);
 }
+
+/// A badge, of which the number is unique.
+#[derive(Record, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[record(table = "badge", kind = "set", copy = "ram")]
+struct BadgeV1 {
+    #[key]
+    holder: String,
+    #[index(unique)]
+    number: u64,
+}
+
+/// A badge whose number has lost its last digit.
+#[derive(Record, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[record(table = "badge", kind = "set", copy = "ram", version = 2)]
+struct Badge {
+    #[key]
+    holder: String,
+    #[index(unique)]
+    number: u64,
+}
+
+impl From<BadgeV1> for Badge {
+    fn from(old: BadgeV1) -> Self {
+        Self { holder: old.holder, number: old.number / 10 }
+    }
+}
+
+register_migration!(BadgeV1 => Badge);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_gives_two_records_one_unique_value_is_refused_and_names_their_keys() {
+    let cluster = TestCluster::start(3).await;
+    cluster.create::<BadgeV1>().await;
+    let node = cluster[2].node();
+    let old = table::<BadgeV1>(node);
+    let badge_v1 = |holder: &str, number| BadgeV1 { holder: holder.to_owned(), number };
+    for (holder, number) in [("ann", 10), ("bob", 20), ("eve", 21)] {
+        old.insert(&badge_v1(holder, number)).await.unwrap();
+    }
+    let refused = rejection(node.transform::<Badge>().await.unwrap_err());
+    let Rejection::Duplicates { index, values: 1, first, .. } = &refused else { panic!("{refused}") };
+    assert_eq!((index.as_str(), first[0].value.as_str()), ("number", "2"));
+    assert_eq!(first[0].keys, [r#""bob""#, r#""eve""#]);
+    assert_eq!(old.get("eve").unwrap().unwrap().number, 21, "the table is unchanged");
+    old.insert(&badge_v1("eve", 30)).await.unwrap();
+    node.transform::<Badge>().await.unwrap();
+    let badges = table::<Badge>(node);
+    node.wait_for_index(badges.name(), "number", PATIENCE).await.unwrap();
+    assert_eq!(badges.index("number").unwrap().get(3u64).unwrap()[0].holder, "eve");
+    let taken = badges.insert(&Badge { holder: "joe".to_owned(), number: 1 }).await.unwrap_err();
+    assert!(matches!(taken, WriteError::Rejected(Rejection::UniqueViolation { .. })), "{taken}");
+}
+
+/// A seat, whose number no migration changes.
+#[derive(Record, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[record(table = "seat", kind = "set", copy = "ram")]
+struct SeatV1 {
+    #[key]
+    id: u64,
+    #[index(unique)]
+    number: u64,
+}
+
+/// A seat with a note.
+#[derive(Record, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[record(table = "seat", kind = "set", copy = "ram", version = 2)]
+struct Seat {
+    note: Option<String>,
+    #[key]
+    id: u64,
+    #[index(unique)]
+    number: u64,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_whose_values_stay_serves_at_once_when_fields_come_and_go() {
+    const SEATS: u64 = 5_000;
+    let cluster = TestCluster::start(1).await;
+    cluster.create::<SeatV1>().await;
+    let node = cluster[0].node();
+    let old = table::<SeatV1>(node);
+    let ids: Vec<u64> = (0..SEATS).collect();
+    for some in ids.chunks(200) {
+        let inserts = some.iter().map(|id| {
+            let old = old.clone();
+            async move { old.insert(&SeatV1 { id: *id, number: id + 1 }).await.unwrap() }
+        });
+        futures::future::join_all(inserts).await;
+    }
+    node.transform::<Seat>().await.unwrap();
+    // Nothing was built anew: no look at the index can come too early.
+    let seats = table::<Seat>(node);
+    let seat = |id, number| Seat { note: None, id, number };
+    assert_eq!(seats.index("number").unwrap().get(5u64).unwrap(), [seat(4, 5)]);
+    seats.insert(&seat(4, SEATS + 1)).await.unwrap();
+    let taken = seats.insert(&seat(SEATS, 7)).await.unwrap_err();
+    assert!(matches!(taken, WriteError::Rejected(Rejection::UniqueViolation { .. })), "{taken}");
+    node.transformed(seats.name()).await.unwrap();
+    let numbers = seats.index("number").unwrap();
+    for id in (0..SEATS).filter(|id| *id != 4) {
+        assert_eq!(numbers.get(id + 1).unwrap(), [seat(id, id + 1)]);
+    }
+    assert_eq!(numbers.get(SEATS + 1).unwrap(), [seat(4, SEATS + 1)]);
+    assert!(numbers.get(5u64).unwrap().is_empty());
+}

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tabularaft_schema::{IndexDef, SchemaChange, TableId, TableName};
 use tabularaft_store::LogIndex;
 
-use super::error::IndexReadError;
 use super::report::{self, ReportedState};
 use crate::door;
 use crate::engine::Engine;
@@ -123,10 +122,7 @@ impl Node {
         let known =
             view.schema().table(table.as_str()).ok_or_else(|| ReadError::NoSuchTable(table.clone()))?;
         let copy = view.table(known.id).ok_or_else(|| ReadError::NoCopy(table.clone()))?;
-        if copy.is_loading() {
-            return Err(ReadError::Loading(table.clone()));
-        }
-        IndexReadError::of(copy, index).map_or(Ok(()), |error| Err(error.into()))
+        Ok(copy.index(index).map(drop)?)
     }
 }
 

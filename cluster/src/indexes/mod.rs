@@ -11,16 +11,16 @@
 //! that cannot become what was asked for is dropped again.
 
 mod add;
-mod error;
 mod info;
 mod lead;
+mod migrated;
 mod report;
 mod scan;
 
 pub use add::IndexProgress;
 pub(crate) use add::add;
-pub use error::IndexReadError;
 pub use info::IndexInfo;
 pub(crate) use lead::lead;
+pub(crate) use migrated::check_unique;
 pub(crate) use report::{IndexReport, reports};
 pub use scan::IndexScan;

@@ -4,9 +4,8 @@ use std::marker::PhantomData;
 use std::ops::{Bound, ControlFlow, RangeBounds};
 
 use tabularaft_schema::{FieldType, Key, Record, Value};
-use tabularaft_store::{IndexBounds, IndexEntry, IndexView, TableView, key_of_storage_key};
+use tabularaft_store::{IndexBounds, IndexEntry, IndexReadError, IndexView, TableView, key_of_storage_key};
 
-use super::error::IndexReadError;
 use crate::error::ReadError;
 use crate::table::{Cursor, Page, Table};
 use crate::transaction::{IndexSpan, Reading};

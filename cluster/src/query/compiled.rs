@@ -5,7 +5,6 @@ use tabularaft_store::{IndexView, TableView};
 
 use super::filter::{Condition, Filter, Subject};
 use crate::error::ReadError;
-use crate::indexes::IndexReadError;
 
 /// A filter whose fields exist and whose values are of their types.
 #[derive(Debug, Clone)]
@@ -128,8 +127,9 @@ fn type_of(copy: &TableView, subject: &Subject) -> Result<FieldType, ReadError> 
         },
         Subject::Index(name) => match index_of(copy, name).and_then(IndexView::value_type) {
             Some(value_type) => Ok(value_type.clone()),
-            None => Err(IndexReadError::of(copy, name)
-                .map_or_else(|| ReadError::Query(format!("index `{name}` cannot be read")), ReadError::from)),
+            None => Err(copy.index(name).map_or_else(ReadError::from, |_| {
+                ReadError::Query(format!("index `{name}` cannot be read"))
+            })),
         },
     }
 }

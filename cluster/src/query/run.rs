@@ -130,15 +130,15 @@ impl Prepared {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Next,
     ) -> Result<(), ReadError> {
         let mut give = |stored: Result<StoredRecord<'_>, StoreError>| {
-            let stored = stored.map_err(store_error)?;
-            visit(stored.key(), &copy.record_bytes(&stored).map_err(store_error)?)
+            let stored = stored?;
+            visit(stored.key(), &copy.record_bytes(&stored)?)
         };
         match &self.chosen.path {
             Path::Scan => until_enough(copy.range(tabularaft_store::ALL_KEYS, reverse, None), &mut give),
             Path::Keys(keys) => {
                 let mut all = Vec::new();
                 for key in directed(keys, reverse) {
-                    let mut under = copy.get_all(key).map_err(store_error)?;
+                    let mut under = copy.get_all(key)?;
                     if reverse {
                         under.reverse();
                     }
@@ -151,7 +151,7 @@ impl Prepared {
                 until_enough(ranges.flat_map(|range| copy.range(bytes_of(range), reverse, None)), &mut give)
             }
             Path::Index { index, ranges, repeats } => {
-                let index = copy.index(index).map_err(store_error)?;
+                let index = copy.index(index)?;
                 let mut seen = BTreeSet::new();
                 for entry in directed(ranges, reverse).flat_map(|range| index.entries(range, reverse)) {
                     let key = entry.storage_key();
@@ -159,10 +159,10 @@ impl Prepared {
                         continue;
                     }
                     let next = copy.get_with(key, |row| {
-                        let record = copy.record_of(key, row).map_err(store_error)?;
+                        let record = copy.record_of(key, row)?;
                         visit(key, &record)
                     });
-                    let Some(next) = next.map_err(store_error)?.transpose()? else { continue };
+                    let Some(next) = next?.transpose()? else { continue };
                     if next.is_break() {
                         break;
                     }
@@ -203,8 +203,4 @@ impl Share {
     fn has(self, number: u64) -> bool {
         (number / RUN_RECORDS) % self.threads == self.thread
     }
-}
-
-fn store_error(error: StoreError) -> ReadError {
-    ReadError::Store(error.to_string())
 }

@@ -4,7 +4,7 @@ use tabularaft_schema::{Record, Value};
 
 use super::Table;
 use crate::error::ReadError;
-use crate::indexes::{IndexReadError, IndexScan};
+use crate::indexes::IndexScan;
 
 /// A secondary index of a typed table. Reads are local, as those of the [`Table`] are.
 ///
@@ -43,7 +43,7 @@ impl<R: Record> Table<R> {
     /// [`ReadError::Index`] if there is none, or it cannot be read on this node: while it is being built
     /// [`Node::wait_for_index`](crate::Node::wait_for_index) waits for it.
     pub fn index(&self, name: &str) -> Result<Index<'_, R>, ReadError> {
-        self.read(|copy| IndexReadError::of(copy, name).map_or(Ok(()), |error| Err(error.into())))?;
+        self.read(|copy| Ok(copy.index(name).map(drop)?))?;
         Ok(Index { table: self, name: name.to_owned() })
     }
 }

@@ -34,10 +34,10 @@ impl<R: Record> Table<R> {
                 return copy.prefix(key.as_bytes()).next().map(|stored| found(copy, stored)).transpose();
             }
             let read = |row: RowRef<'_>| {
-                let record = copy.record_of(key.as_bytes(), row).map_err(store_error)?;
+                let record = copy.record_of(key.as_bytes(), row)?;
                 versioned(&record, row.version())
             };
-            copy.get_with(key.as_bytes(), read).map_err(store_error)?.transpose()
+            copy.get_with(key.as_bytes(), read)?.transpose()
         })
     }
 
@@ -49,7 +49,7 @@ impl<R: Record> Table<R> {
     pub fn get_all(&self, key: impl KeyFor<R::Key>) -> Result<Vec<R>, ReadError> {
         let key = key.to_key();
         self.read(|copy| {
-            let stored = copy.get_all(key.as_bytes()).map_err(store_error)?;
+            let stored = copy.get_all(key.as_bytes())?;
             stored.into_iter().map(|stored| decoded(copy, Ok(stored))).collect()
         })
     }
@@ -63,9 +63,9 @@ impl<R: Record> Table<R> {
         let key = key.to_key();
         self.read(|copy| match copy.def().kind {
             TableKind::Bag => {
-                copy.prefix(key.as_bytes()).next().transpose().map(|f| f.is_some()).map_err(store_error)
+                copy.prefix(key.as_bytes()).next().transpose().map(|f| f.is_some()).map_err(ReadError::from)
             }
-            _ => copy.get_with(key.as_bytes(), |_| ()).map(|row| row.is_some()).map_err(store_error),
+            _ => copy.get_with(key.as_bytes(), |_| ()).map(|row| row.is_some()).map_err(ReadError::from),
         })
     }
 
@@ -169,8 +169,8 @@ fn found<R: Record>(
     copy: &TableView,
     stored: Result<StoredRecord<'_>, StoreError>,
 ) -> Result<Versioned<R>, ReadError> {
-    let stored = stored.map_err(store_error)?;
-    versioned(&copy.record_bytes(&stored).map_err(store_error)?, stored.version())
+    let stored = stored?;
+    versioned(&copy.record_bytes(&stored)?, stored.version())
 }
 
 /// The record of what is stored, or why it cannot be had.
@@ -178,10 +178,6 @@ pub(crate) fn decoded<R: Record>(
     copy: &TableView,
     stored: Result<StoredRecord<'_>, StoreError>,
 ) -> Result<R, ReadError> {
-    let stored = stored.map_err(store_error)?;
-    Ok(R::decode(&copy.record_bytes(&stored).map_err(store_error)?)?)
-}
-
-fn store_error(error: StoreError) -> ReadError {
-    ReadError::Store(error.to_string())
+    let stored = stored?;
+    Ok(R::decode(&copy.record_bytes(&stored)?)?)
 }

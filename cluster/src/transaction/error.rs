@@ -1,7 +1,5 @@
 //! Why a transaction was not committed.
 
-use std::fmt::Display;
-
 use tabularaft_schema::RecordError;
 
 use crate::error::{ReadError, WriteError};
@@ -121,9 +119,4 @@ impl From<TxError> for TransactionError {
             other => Self::Closure(other),
         }
     }
-}
-
-/// In the words of reads, what the store could not do.
-pub(super) fn store_error(error: impl Display) -> ReadError {
-    ReadError::Store(error.to_string())
 }

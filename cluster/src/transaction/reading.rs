@@ -9,7 +9,6 @@ use std::ops::{Bound, ControlFlow};
 use bytes::Bytes;
 use tabularaft_store::{RowRef, StoredRecord, TableRange, TableView};
 
-use super::error::store_error;
 use super::reads::Range;
 use super::state::TxState;
 use super::writes::Own;
@@ -49,7 +48,7 @@ impl<'t> Reading<'t> {
     ) -> Result<Option<T>, ReadError> {
         let Some(state) = self.state else {
             let read = |row: RowRef<'_>| self.copy.record_of(key, row).map(|record| read(&record));
-            return self.copy.get_with(key, read).and_then(Option::transpose).map_err(store_error);
+            return self.copy.get_with(key, read).and_then(Option::transpose).map_err(ReadError::from);
         };
         let state = &mut *state.borrow_mut();
         match state.writes.shadow(self.copy.id()).and_then(|shadow| shadow.own(key)).cloned() {
@@ -84,7 +83,7 @@ impl<'t> Reading<'t> {
             let record = self.copy.record_of(key, row)?;
             Ok((read(&record), row.version()))
         };
-        let found = self.copy.get_with(key, read).and_then(Option::transpose).map_err(store_error)?;
+        let found = self.copy.get_with(key, read).and_then(Option::transpose)?;
         let (record, version) = found.map_or((None, 0), |(record, version)| (Some(record), version));
         state.reads.record(table, key, version);
         Ok(record)
@@ -119,7 +118,7 @@ impl<'t> Reading<'t> {
         for found in self.merge(span) {
             let next = found.and_then(|found| {
                 let record = match &found {
-                    Found::Stored(stored) => self.copy.record_bytes(stored).map_err(store_error)?,
+                    Found::Stored(stored) => self.copy.record_bytes(stored)?,
                     Found::Own(_, record) => Cow::Borrowed(&record[..]),
                 };
                 let next = visit(found.key(), &record)?;
@@ -210,8 +209,7 @@ impl<'v> Visits<'v> {
                 (Some(_), _) => std::cmp::Ordering::Less,
                 (None, Some(_)) => std::cmp::Ordering::Greater,
             };
-            let stored =
-                if order.is_le() { self.stored.next().transpose().map_err(store_error)? } else { None };
+            let stored = if order.is_le() { self.stored.next().transpose()? } else { None };
             let stored = stored.filter(|stored| !self.wiped.contains(self.copy.record_key(stored)));
             if order.is_lt() {
                 match stored {
@@ -222,7 +220,7 @@ impl<'v> Visits<'v> {
             let Some((key, own)) = self.own.next() else { continue };
             let before =
                 |stored| self.copy.record_bytes(&stored).map(|record| Bytes::copy_from_slice(&record));
-            let before = stored.map(before).transpose().map_err(store_error)?;
+            let before = stored.map(before).transpose()?;
             let Some(state) = self.state else { continue };
             if let Some(record) = state.borrow().writes.after(self.copy.def(), &own, before)? {
                 return Ok(Some(Found::Own(key, record)));

@@ -7,11 +7,9 @@ use bytes::Bytes;
 use tabularaft_schema::IndexValues;
 use tabularaft_store::{IndexBounds, IndexEntry, IndexView, TableView, record_of_storage_key};
 
-use super::error::store_error;
 use super::reading::{Next, Reading};
 use super::reads::Range;
 use crate::error::ReadError;
-use crate::indexes::IndexReadError;
 use crate::write::Space;
 
 /// Entries of an index, and the order in which they are wanted.
@@ -34,10 +32,7 @@ type Visit<'v> = &'v mut dyn FnMut(IndexEntry<'_>, &[u8]) -> Next;
 impl<'t> Reading<'t> {
     /// The index of this name, if it can be read.
     pub(crate) fn index(&self, name: &str) -> Result<&'t IndexView, ReadError> {
-        if let Some(error) = IndexReadError::of(self.copy, name) {
-            return Err(error.into());
-        }
-        self.copy.index(name).map_err(store_error)
+        Ok(self.copy.index(name)?)
     }
 
     /// Gives the records of the span to `visit` in the order of their values, until it says that it has enough.
@@ -199,7 +194,7 @@ fn with_record<T>(
         let record = copy.record_of(key, row)?;
         Ok(read(&record, row.version()))
     };
-    copy.get_with(key, read).and_then(Option::transpose).map_err(store_error)
+    copy.get_with(key, read).and_then(Option::transpose).map_err(ReadError::from)
 }
 
 fn key_of<'k>(copy: &TableView, storage_key: &'k [u8]) -> &'k [u8] {

@@ -35,3 +35,4 @@ pub(crate) use proposer::{Committed, Proposer, ProposerParts, Submitted};
 pub use request::{Delta, DuplicateValue, Rejection, TableLimit};
 pub(crate) use request::{Op, Request, Rewritten};
 pub(crate) use sequencer::{BatchWork, Sequencer, SequencerLimits, Work};
+pub(crate) use unique::{DUPLICATES_LISTED_MAX, refuse_duplicates};

@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use tabularaft_schema::{IndexDef, IndexError, IndexKeys, IndexValues, SchemaChange, TableDef, TableName};
-use tabularaft_store::{IndexBounds, IndexState, IndexView, TableView, key_of_storage_key};
+use tabularaft_schema::{
+    FieldType, IndexDef, IndexError, IndexKeys, IndexValues, SchemaChange, TableDef, TableName,
+};
+use tabularaft_store::{Duplicates, IndexBounds, IndexState, IndexView, TableView, key_of_storage_key};
 
 use super::claims::Claimed;
 use super::decide::Decider;
@@ -15,7 +17,7 @@ use super::request::{DuplicateValue, Rejection};
 use super::staged::Staged;
 
 /// Values that are listed when an index cannot become unique.
-const DUPLICATES_LISTED_MAX: usize = 10;
+pub(crate) const DUPLICATES_LISTED_MAX: usize = 10;
 
 impl Decider<'_> {
     /// Checks the records that a request leaves, and gives what they claim.
@@ -107,21 +109,30 @@ impl Decider<'_> {
         if !index.def().unique {
             return Ok(());
         }
-        let found = index.duplicates(DUPLICATES_LISTED_MAX);
-        if found.count == 0 {
-            return Ok(());
-        }
-        let listed = |(value, keys): &(Vec<u8>, Vec<Vec<u8>>)| DuplicateValue {
-            value: value_text(index, value),
-            keys: keys.iter().map(|key| key_text(copy, key)).collect(),
-        };
-        Err(Rejection::Duplicates {
-            table: table.to_string(),
-            index: index.def().name.clone(),
-            values: found.count,
-            first: found.first.iter().map(listed).collect(),
-        })
+        refuse_duplicates(copy, index.def(), index.value_type(), &index.duplicates(DUPLICATES_LISTED_MAX))
     }
+}
+
+/// Refuses what would leave these values with more than one record, if there are any.
+pub(crate) fn refuse_duplicates(
+    copy: &TableView,
+    index: &IndexDef,
+    value_type: Option<&FieldType>,
+    found: &Duplicates,
+) -> Result<(), Rejection> {
+    if found.count == 0 {
+        return Ok(());
+    }
+    let listed = |(value, keys): &(Vec<u8>, Vec<Vec<u8>>)| DuplicateValue {
+        value: value_text(value_type, value),
+        keys: keys.iter().map(|key| key_text(copy, key)).collect(),
+    };
+    Err(Rejection::Duplicates {
+        table: copy.def().name.to_string(),
+        index: index.name.clone(),
+        values: found.count,
+        first: found.first.iter().map(listed).collect(),
+    })
 }
 
 fn enforced(copy: &TableView) -> impl Iterator<Item = (usize, &IndexView)> {
@@ -162,14 +173,14 @@ fn taken(copy: &TableView, index: &IndexView, value: &[u8], holder: &[u8]) -> Re
     Rejection::UniqueViolation {
         table: copy.def().name.to_string(),
         index: index.def().name.clone(),
-        value: value_text(index, value),
+        value: value_text(index.value_type(), value),
         key: key_text(copy, holder),
     }
 }
 
 /// The value as JSON, for messages.
-fn value_text(index: &IndexView, value: &[u8]) -> String {
-    let decoded = index.value_type().and_then(|value_type| value_type.value_of_key(value));
+fn value_text(value_type: Option<&FieldType>, value: &[u8]) -> String {
+    let decoded = value_type.and_then(|value_type| value_type.value_of_key(value));
     let json = decoded.and_then(|value| value.to_json().ok());
     json.map_or_else(|| value.escape_ascii().to_string(), |json| json.to_string())
 }

@@ -79,6 +79,13 @@ impl Upgrade {
         missing.map_or(Ok(()), |error| Err(error.clone()))
     }
 
+    /// Whether no migration has a part in it, so that every field which kept its name and type kept its values.
+    #[must_use]
+    pub fn is_automatic(&self) -> bool {
+        let automatic = |step: &Step| matches!(step.how, How::Automatic(_));
+        self.ways.values().all(|way| way.as_ref().is_ok_and(|steps| steps.iter().all(automatic)))
+    }
+
     /// The record of an earlier version as one of the present version.
     ///
     /// # Errors
@@ -217,6 +224,7 @@ mod tests {
             ],
         );
         Upgrade::of(&table).check().unwrap();
+        assert!(Upgrade::of(&table).is_automatic());
         assert_eq!(
             upgraded(&table, 1, r#"{"id":1,"a":"x","b":2}"#).unwrap(),
             r#"{"b":2,"id":1,"tags":[],"c":null,"m":{}}"#
@@ -243,6 +251,7 @@ mod tests {
         let old: &[(&str, &str)] = &[("id", "u64"), ("size", "u64")];
         let table = table("migrated", &[old, old, &[("id", "u64"), ("size", "u64"), ("note", "string?")]]);
         Upgrade::of(&table).check().unwrap();
+        assert!(!Upgrade::of(&table).is_automatic());
         let json = r#"{"id":1,"size":7}"#;
         assert_eq!(upgraded(&table, 1, json).unwrap(), r#"{"id":1,"size":14,"note":null}"#);
         assert_eq!(upgraded(&table, 2, json).unwrap(), r#"{"id":1,"size":7,"note":null}"#);

@@ -8,6 +8,7 @@
 mod build;
 mod entries;
 mod entry;
+mod error;
 mod secondary_index;
 mod table_indexes;
 mod view;
@@ -15,5 +16,6 @@ mod view;
 pub(crate) use build::start_wanted;
 pub(crate) use entries::values_of;
 pub use entry::{IndexBounds, IndexEntries, IndexEntry};
+pub use error::IndexReadError;
 pub(crate) use table_indexes::TableIndexes;
 pub use view::{Duplicates, IndexState, IndexView};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tabularaft_schema::{IndexKeys, IndexValues, TableDef, Upgrade};
+use tabularaft_schema::{IndexDef, IndexKeys, IndexValues, RecordShape, Table, TableDef, Upgrade};
 
 use super::entries::{values_of, write_entry};
 use super::secondary_index::{BuildProgress, Building, Content, SecondaryIndex};
@@ -105,29 +105,32 @@ impl TableIndexes {
         self.all.iter().all(|index| index.active != building.contains(&index.def.name))
     }
 
-    /// Makes the indexes those of a changed definition. `reshaped`: records read otherwise than before, so that no
-    /// entry counts any more. Gives back the entries that are no longer needed.
+    /// Makes the indexes those of a changed definition. Where records read otherwise than before, the entries of an index
+    /// count no more unless its values are sure to be the same. Gives back the entries that are no longer needed.
     pub(crate) fn follow(
         &mut self,
-        def: &TableDef,
-        building: &BTreeSet<String>,
-        reshaped: bool,
+        before: &RecordShape,
+        table: &Table,
+        upgrade: Option<&Upgrade>,
     ) -> Vec<OrderedMap> {
-        let mut before = std::mem::take(&mut self.all);
+        let def = &table.def;
+        let is_same = |index: &IndexDef| {
+            let automatic = upgrade.is_some_and(Upgrade::is_automatic);
+            *before == def.shape || (automatic && index.on.is_same_in(before, &def.shape))
+        };
+        let mut known = std::mem::take(&mut self.all);
         for wanted in &def.indexes {
-            let kept = before.iter().position(|index| *index.def == *wanted).filter(|_| !reshaped);
-            let mut index = match kept {
-                Some(at) => before.swap_remove(at),
-                None => SecondaryIndex::new(def, wanted, Content::Wanted),
-            };
-            index.active = !building.contains(&wanted.name);
+            let kept = known.iter().position(|index| *index.def == *wanted).filter(|_| is_same(wanted));
+            let content = kept.map_or(Content::Wanted, |at| known.swap_remove(at).content);
+            let mut index = SecondaryIndex::new(def, wanted, content);
+            index.active = !table.building.contains(&wanted.name);
             self.all.push(index);
         }
         let entries = |index: SecondaryIndex| match index.content {
             Content::Ready(entries) => Some(entries),
             Content::Building(_) | Content::Wanted => None,
         };
-        before.into_iter().filter_map(entries).collect()
+        known.into_iter().filter_map(entries).collect()
     }
 
     /// Begins to build an index, if one has to be. From now on its changes are kept for the builder, who reads

@@ -55,6 +55,33 @@ pub struct Duplicates {
 /// Storage keys listed for one value that occurs more than once.
 const KEYS_LISTED_MAX: usize = 4;
 
+impl Duplicates {
+    /// Those of values and storage keys that come in order, of which the first `limit` values are listed.
+    pub fn among<'a>(entries: impl Iterator<Item = (&'a [u8], &'a [u8])>, limit: usize) -> Self {
+        let mut found = Self::default();
+        let mut before: Option<(&[u8], &[u8])> = None;
+        let mut again = false;
+        for (value, key) in entries {
+            let same = before.filter(|(before, _)| *before == value);
+            if let Some((_, first)) = same {
+                if !again {
+                    found.count += 1;
+                    if found.first.len() < limit {
+                        found.first.push((value.to_vec(), vec![first.to_vec()]));
+                    }
+                }
+                let listed = found.first.last_mut().filter(|(listed, _)| listed == value);
+                if let Some((_, keys)) = listed.filter(|(_, keys)| keys.len() < KEYS_LISTED_MAX) {
+                    keys.push(key.to_vec());
+                }
+            }
+            again = same.is_some();
+            before = Some((value, key));
+        }
+        found
+    }
+}
+
 impl IndexView {
     /// Its definition.
     #[must_use]
@@ -126,7 +153,7 @@ impl IndexView {
     /// Whether this encoded value stands for a missing one, of which there may be any number even in a unique index.
     #[must_use]
     pub fn is_missing(&self, value: &[u8]) -> bool {
-        matches!((self.value_type(), value), (Some(FieldType::Optional(_)), [0]))
+        self.keys().is_some_and(|keys| keys.is_missing(value))
     }
 
     /// The entries within the bounds, in the order of their values or in reverse. An index that is not ready has none:
@@ -144,28 +171,9 @@ impl IndexView {
     /// The values that occur more than once, of which the first `limit` are listed. Looks at all entries.
     #[must_use]
     pub fn duplicates(&self, limit: usize) -> Duplicates {
-        let mut found = Duplicates::default();
-        let mut before: Option<super::IndexEntry<'_>> = None;
-        let mut again = false;
-        for entry in self.entries(&IndexBounds::ALL, false) {
-            let same =
-                before.filter(|before| before.value() == entry.value() && !self.is_missing(entry.value()));
-            if let Some(first) = same {
-                if !again {
-                    found.count += 1;
-                    if found.first.len() < limit {
-                        found.first.push((entry.value().to_vec(), vec![first.storage_key().to_vec()]));
-                    }
-                }
-                let listed = found.first.last_mut().filter(|(value, _)| value == entry.value());
-                if let Some((_, keys)) = listed.filter(|(_, keys)| keys.len() < KEYS_LISTED_MAX) {
-                    keys.push(entry.storage_key().to_vec());
-                }
-            }
-            again = same.is_some();
-            before = Some(entry);
-        }
-        found
+        let entries = self.entries(&IndexBounds::ALL, false);
+        let present = entries.filter(|entry| !self.is_missing(entry.value()));
+        Duplicates::among(present.map(|entry| (entry.value(), entry.storage_key())), limit)
     }
 
     fn ready(&self) -> Option<&OrderedMap> {

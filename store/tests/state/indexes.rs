@@ -10,7 +10,8 @@ use tabularaft_schema::{
     register_index_function,
 };
 use tabularaft_store::{
-    Effect, IndexBounds, IndexState, Store, StoreError, StoreOptions, TableView, bag_storage_key,
+    Effect, IndexBounds, IndexReadError, IndexState, Store, StoreError, StoreOptions, TableView,
+    bag_storage_key,
 };
 
 use crate::harness::*;
@@ -345,6 +346,6 @@ fn an_index_over_a_function_that_is_not_linked_says_so_and_does_no_harm() {
     let view: Arc<TableView> = table(&store, id);
     assert!(matches!(view.indexes()[0].state(), IndexState::Unavailable { .. }));
     let error = view.index("i").unwrap_err();
-    assert!(matches!(error, StoreError::IndexUnavailable { .. }));
+    assert!(matches!(error, StoreError::Index(IndexReadError::Unavailable { .. })));
     assert!(error.to_string().contains("`nowhere`, which is not linked"), "{error}");
 }

@@ -1,7 +1,6 @@
 //! Why nothing can be read through an index.
 
 use tabularaft_schema::TableName;
-use tabularaft_store::{IndexState, TableView};
 
 /// A read through a secondary index that this node cannot serve, at the moment or at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,22 +57,5 @@ impl IndexReadError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Building { .. })
-    }
-
-    /// Why the index of this name cannot be read in the view; `None` if it can.
-    pub(crate) fn of(copy: &TableView, index: &str) -> Option<Self> {
-        let table = copy.def().name.clone();
-        let Some(found) = copy.indexes().iter().find(|known| known.def().name == index) else {
-            let known: Vec<_> = copy.indexes().iter().map(|known| known.def().name.as_str()).collect();
-            return Some(Self::NoSuchIndex { table, index: index.to_owned(), known: known.join(", ") });
-        };
-        match found.state() {
-            IndexState::Ready => None,
-            IndexState::Building { records, records_total } => {
-                Some(Self::Building { table, index: index.to_owned(), records, records_total })
-            }
-            IndexState::Unavailable { why } => Some(Self::Unavailable { why: why.to_string() }),
-            _ => None,
-        }
     }
 }
