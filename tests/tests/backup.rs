@@ -8,15 +8,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use tabularaft::admin::AdminClient;
+use tabularaft::admin::protocol::Progress;
 use tabularaft::schema::TableOption;
 use tabularaft::store::View;
 use tabularaft::{
     BackupFailure, BackupOptions, BackupReader, BackupReport, Node, OnExisting, Record, RestoreOptions,
-    Restored, TableName,
+    RestoreReport, Restored, TableName,
 };
 use tabularaft_tests::tables::{DiscCount, DiscEvent, DiscOnlyWord, DiscWord, RamCount, RamEvent, RamWord};
 use tabularaft_tests::workload::Writers;
 use tabularaft_tests::{PATIENCE, TestCluster, eventually, wait_for};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 fn name(text: &str) -> TableName {
     text.parse().unwrap()
@@ -97,6 +100,48 @@ async fn taken_beside_a_view(node: &Node, file: &PathBuf) -> (BackupReport, Arc<
     panic!("no view was seen at the log index of any backup");
 }
 
+/// A backup of a cluster that is gone.
+struct BackedUp {
+    dir: tempfile::TempDir,
+    file: PathBuf,
+    report: BackupReport,
+}
+
+impl BackedUp {
+    async fn words(words: u64) -> Self {
+        let source = TestCluster::start(1).await;
+        source.create::<DiscWord>().await;
+        fill_words(source[0].node(), words).await;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("words.backup");
+        let report = source[0].node().backup(&file, &all()).await.unwrap();
+        Self { dir, file, report }
+    }
+
+    /// Begins to restore it, and returns when some of it is loaded.
+    async fn begin_restore(&self, operator: AdminClient) -> JoinHandle<Result<RestoreReport, BackupFailure>> {
+        let file = self.file.clone();
+        let (loading, mut has_loaded) = tokio::sync::watch::channel(false);
+        let restoring = tokio::spawn(async move {
+            let tell = |progress: &Progress| {
+                loading.send_replace(progress.records_done > 0);
+            };
+            operator.restore(&file, &anew(), tell).await
+        });
+        has_loaded.wait_for(|loaded| *loaded).await.unwrap();
+        restoring
+    }
+
+    /// Waits until all copies are equal, and compares them with it.
+    async fn is_held_by(&self, cluster: &TestCluster) {
+        cluster.wait_equal_copies().await;
+        for node in cluster.handles() {
+            let held = contents(&node.store_view().unwrap());
+            assert_eq!(held, contents_of(&self.report), "on {}", node.name());
+        }
+    }
+}
+
 /// Each writer adds an event, then counts it: at one log index it has counted all of its events but the last at most.
 fn assert_cut(node: &Node) {
     let (events, counts) = (node.table::<DiscEvent>().unwrap(), node.table::<DiscCount>().unwrap());
@@ -159,17 +204,11 @@ async fn a_backup_taken_under_load_restores_on_one_node_and_on_three_with_other_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_table_survives_the_restart_of_all_nodes() {
-    let source = TestCluster::start(1).await;
-    source.create::<DiscWord>().await;
-    fill_words(source[0].node(), 500).await;
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("words.backup");
-    let report = source[0].node().backup(&file, &all()).await.unwrap();
-
+    let backed_up = BackedUp::words(500).await;
     let mut cluster = elsewhere(3).await;
     cluster.create::<DiscWord>().await;
     cluster[0].node().table::<DiscWord>().unwrap().insert(&DiscWord::new("old", "old")).await.unwrap();
-    cluster[0].node().restore(&file, &replacing()).await.unwrap();
+    cluster[0].node().restore(&backed_up.file, &replacing()).await.unwrap();
     for at in 0..3 {
         cluster.kill(at).await;
     }
@@ -177,9 +216,8 @@ async fn a_restored_table_survives_the_restart_of_all_nodes() {
         cluster.restart(at).await;
     }
     cluster.wait_ready().await;
-    cluster.wait_equal_copies().await;
+    backed_up.is_held_by(&cluster).await;
     for node in cluster.handles() {
-        assert_eq!(contents(&node.store_view().unwrap()), contents_of(&report), "on {}", node.name());
         assert!(node.table::<DiscWord>().unwrap().get("old").unwrap().is_none());
     }
 }
@@ -227,6 +265,33 @@ async fn a_table_that_exists_is_refused_replaced_merged_or_restored_beside() {
     for node in cluster.handles() {
         assert_eq!(contents(&node.store_view().unwrap()), wanted);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_table_to_which_somebody_writes_in_the_last_moment_is_not_replaced() {
+    let cluster = TestCluster::start(3).await;
+    cluster.create::<DiscWord>().await;
+    fill_words(cluster[0].node(), 20).await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("words.backup");
+    cluster[0].node().backup(&file, &all()).await.unwrap();
+    let words = cluster[1].node().table::<DiscWord>().unwrap();
+    words.clear().await.unwrap();
+    cluster.wait_equal_copies().await;
+    let write = |progress: &Progress| {
+        if progress.phase == "comparing" {
+            let late = DiscWord::new("late", "kept");
+            tokio::task::block_in_place(|| Handle::current().block_on(words.insert(&late))).unwrap();
+        }
+    };
+    let refused = client(&cluster, 0).await.restore(&file, &anew(), write).await.unwrap_err().to_string();
+    assert!(refused.contains("disc_word") && refused.contains("have been written to it"), "{refused}");
+    assert_eq!((words.count().unwrap(), words.get("late").unwrap().unwrap().word.as_str()), (1, "kept"));
+    let view = cluster[0].node().store_view().unwrap();
+    assert_eq!(view.schema().tables().count(), 1, "nothing is left behind");
+    words.delete("late").await.unwrap();
+    cluster[1].node().restore(&file, &anew()).await.unwrap();
+    assert_eq!(words.count().unwrap(), 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -310,25 +375,9 @@ async fn a_damaged_foreign_newer_or_short_file_is_refused_and_nothing_changes() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_restore_shows_nothing_of_its_table_and_the_next_one_clears_up() {
-    let source = TestCluster::start(1).await;
-    source.create::<DiscWord>().await;
-    fill_words(source[0].node(), 20_000).await;
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("words.backup");
-    let report = source[0].node().backup(&file, &all()).await.unwrap();
-
+    let backed_up = BackedUp::words(20_000).await;
     let cluster = elsewhere(3).await;
-    let operator = client(&cluster, 1).await;
-    let path = file.clone();
-    let (loading, mut has_loaded) = tokio::sync::watch::channel(false);
-    let restoring = tokio::spawn(async move {
-        operator
-            .restore(&path, &anew(), |progress| {
-                loading.send_replace(progress.records_done > 0);
-            })
-            .await
-    });
-    has_loaded.wait_for(|loaded| *loaded).await.unwrap();
+    let restoring = backed_up.begin_restore(client(&cluster, 1).await).await;
     restoring.abort();
     assert!(restoring.await.unwrap_err().is_cancelled());
     let node = cluster[0].node();
@@ -339,44 +388,25 @@ async fn an_interrupted_restore_shows_nothing_of_its_table_and_the_next_one_clea
     })
     .await;
     assert!(node.table::<DiscWord>().is_err(), "nothing of the table is visible");
-    let backup = node.backup(dir.path().join("meanwhile.backup"), &all()).await.unwrap();
+    let backup = node.backup(backed_up.dir.path().join("meanwhile.backup"), &all()).await.unwrap();
     assert!(backup.tables.is_empty(), "what is being restored is in no backup");
 
-    node.restore(&file, &anew()).await.unwrap();
-    cluster.wait_equal_copies().await;
-    for node in cluster.handles() {
-        assert_eq!(contents(&node.store_view().unwrap()), contents_of(&report), "on {}", node.name());
-    }
+    node.restore(&backed_up.file, &anew()).await.unwrap();
+    backed_up.is_held_by(&cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_goes_on_under_another_leader() {
-    let source = TestCluster::start(1).await;
-    source.create::<DiscWord>().await;
-    fill_words(source[0].node(), 20_000).await;
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("words.backup");
-    let report = source[0].node().backup(&file, &all()).await.unwrap();
-
+    let backed_up = BackedUp::words(20_000).await;
     let mut cluster = elsewhere(3).await;
     let leader = cluster.wait_leader().await;
     let asked = (leader + 1) % 3;
-    let operator = client(&cluster, asked).await;
-    let (loading, mut has_loaded) = tokio::sync::watch::channel(false);
-    let restoring = tokio::spawn(async move {
-        operator
-            .restore(&file, &anew(), |progress| {
-                loading.send_replace(progress.records_done > 0);
-            })
-            .await
-    });
-    has_loaded.wait_for(|loaded| *loaded).await.unwrap();
+    let restoring = backed_up.begin_restore(client(&cluster, asked).await).await;
     cluster.kill(leader).await;
     restoring.await.unwrap().unwrap();
     cluster.restart(leader).await;
     cluster.wait_ready().await;
-    cluster.wait_equal_copies().await;
-    assert_eq!(contents(&cluster[asked].node().store_view().unwrap()), contents_of(&report));
+    backed_up.is_held_by(&cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

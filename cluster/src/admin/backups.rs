@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
-use tabularaft_schema::{SchemaChange, TableName};
+use tabularaft_schema::{SchemaChange, TableId, TableName};
 use tabularaft_store::{BackupError, BackupHeader, BackupPart, BackupSource, StoreError};
 
 use super::AdminError;
@@ -13,7 +13,7 @@ use super::records;
 use crate::door;
 use crate::engine::Engine;
 use crate::inner::NodeInner;
-use crate::write::{Op, Request};
+use crate::write::{Guard, Op, Request};
 
 /// About how many bytes one part has.
 const PART_BYTES: usize = 1 << 20;
@@ -132,14 +132,15 @@ pub(super) async fn content_digest(node: &Arc<NodeInner>, table: &TableRef) -> A
     digest.map(AdminReply::ContentDigest).map_err(|error| AdminError::internal(error.to_string()))
 }
 
-/// Gives tables their names, all at one log index.
-pub(super) async fn swap(node: &Arc<NodeInner>, swaps: &[TableSwap]) -> Answer {
+/// Gives tables their names, all at one log index, if these other ones hold no record there.
+pub(super) async fn swap(node: &Arc<NodeInner>, swaps: &[TableSwap], empty: Vec<TableId>) -> Answer {
     let engine = engine(node)?;
     let mut ops = Vec::new();
     for swap in swaps {
         ops.extend(swap_ops(&engine, swap)?);
     }
-    let request = Request::transaction(Vec::new(), ops, None);
+    let empty = empty.into_iter().map(|table| Guard::Empty { table }).collect();
+    let request = Request::transaction(empty, ops, None);
     let committed = node.write(request, door::now() + node.config.write_timeout()).await?;
     Ok(AdminReply::Written { records: swaps.len() as u64, log_index: committed.index.0 })
 }

@@ -245,6 +245,13 @@ pub enum AdminRequest {
     },
     /// How a scan would find its records. Answered with [`AdminReply::Plan`].
     Explain(ScanRequest),
+    /// As [`AdminRequest::SwapTables`], if at that log index none of these tables holds a record.
+    SwapTablesIfEmpty {
+        /// One for each table.
+        swaps: Vec<TableSwap>,
+        /// Tables that were empty when the swaps were planned.
+        empty: Vec<TableId>,
+    },
 }
 
 /// What a node answers.

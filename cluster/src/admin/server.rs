@@ -150,7 +150,8 @@ pub(crate) async fn answer(node: &Arc<NodeInner>, request: AdminRequest) -> Answ
         AdminRequest::BackupRead { backup, part } => backups::read(node, backup, part).await,
         AdminRequest::BackupEnd { backup } => backups::end(node, backup),
         AdminRequest::ContentDigest { table } => backups::content_digest(node, &table).await,
-        AdminRequest::SwapTables { swaps } => backups::swap(node, &swaps).await,
+        AdminRequest::SwapTables { swaps } => backups::swap(node, &swaps, Vec::new()).await,
+        AdminRequest::SwapTablesIfEmpty { swaps, empty } => backups::swap(node, &swaps, empty).await,
         AdminRequest::Progress { operation } => {
             let progress = node.admin.operations.progress(operation);
             let unknown = || {

@@ -31,7 +31,8 @@ pub struct RestoreOptions {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnExisting {
-    /// Refuses if it holds records or has another definition, before anything is changed. (Mnesia: no counterpart.)
+    /// Refuses if it holds records or has another definition, before anything is changed, or if it holds some by the time
+    /// at which the restored table would take its place. (Mnesia: no counterpart.)
     #[default]
     Refuse,
     /// Puts the backup's table, with its definition, in its place. (Mnesia: `recreate_tables`, and `clear_tables`.)

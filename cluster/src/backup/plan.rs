@@ -31,10 +31,28 @@ pub(super) struct Planned {
 pub(super) enum How {
     /// Filled under a hidden name, then put in the place of the table of this id, if there is one.
     Load { replaces: Option<TableId> },
+    /// As `Load`, in the place of a table that holds no record, and only if it still holds none by then.
+    LoadIfEmpty { replaces: TableId },
     /// Its records are added to the table of this id.
     Merge { to: TableId },
     /// Created empty, unless it exists.
     DefinitionOnly { exists: bool },
+}
+
+impl How {
+    /// Whether a hidden table is filled.
+    pub(super) fn loads(self) -> bool {
+        matches!(self, How::Load { .. } | How::LoadIfEmpty { .. })
+    }
+
+    /// The table that goes.
+    pub(super) fn replaces(self) -> Option<TableId> {
+        match self {
+            How::Load { replaces } => replaces,
+            How::LoadIfEmpty { replaces } => Some(replaces),
+            How::Merge { .. } | How::DefinitionOnly { .. } => None,
+        }
+    }
 }
 
 /// Decides on every table that was asked for, or refuses all.
@@ -85,7 +103,7 @@ fn how(
         }
         OnExisting::Refuse if existing.records == Some(0) => {
             refuse_if(def, existing, |_| true)?;
-            Ok(How::Load { replaces: Some(existing.id) })
+            Ok(How::LoadIfEmpty { replaces: existing.id })
         }
         OnExisting::Refuse => Err(BackupFailure::Exists {
             table: def.name.clone(),
@@ -154,7 +172,8 @@ mod tests {
         let replaces = How::Load { replaces: Some(TableId(3)) };
         assert_eq!(how_of(&holding("t", 5), OnExisting::Replace).unwrap(), replaces);
         assert_eq!(how_of(&holding("t", 5), OnExisting::Merge).unwrap(), How::Merge { to: TableId(3) });
-        assert_eq!(how_of(&holding("t", 0), OnExisting::Refuse).unwrap(), replaces, "nothing is lost");
+        let if_empty = How::LoadIfEmpty { replaces: TableId(3) };
+        assert_eq!(how_of(&holding("t", 0), OnExisting::Refuse).unwrap(), if_empty, "nothing is lost");
         assert_eq!(how_of(&BTreeMap::new(), OnExisting::Refuse).unwrap(), How::Load { replaces: None });
     }
 

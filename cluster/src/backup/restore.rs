@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use tabularaft_schema::{TableDef, TableName, TableOption, TableOptions};
+use tabularaft_schema::{TableDef, TableId, TableName, TableOption, TableOptions};
 use tabularaft_store::{BackupHeader, BackupItem, BackupTable, ContentDigest, TableSummary};
 
 use super::RESTORING_PREFIX;
@@ -126,7 +126,7 @@ impl Restore<'_> {
                     let target = TableRef { name: planned.def.name.clone(), id: to };
                     self.targets.insert(planned.place, target);
                 }
-                How::Load { .. } => {
+                How::Load { .. } | How::LoadIfEmpty { .. } => {
                     let target = self.create_hidden(&planned.def).await?;
                     self.targets.insert(planned.place, target);
                 }
@@ -183,7 +183,7 @@ impl Restore<'_> {
 
     /// Compares each hidden table with what the backup says of it.
     async fn compare(&self) -> Result<(), BackupFailure> {
-        for planned in self.planned.iter().filter(|planned| matches!(planned.how, How::Load { .. })) {
+        for planned in self.planned.iter().filter(|planned| planned.how.loads()) {
             let Some(target) = self.targets.get(&planned.place) else { continue };
             let found = match self.asked.ask(AdminRequest::ContentDigest { table: target.clone() }).await? {
                 AdminReply::ContentDigest(found) => found,
@@ -207,15 +207,22 @@ impl Restore<'_> {
             }
         }
         let swaps: Vec<TableSwap> = self.planned.iter().filter_map(|planned| self.swap(planned)).collect();
-        if !swaps.is_empty() {
-            self.asked.ask(AdminRequest::SwapTables { swaps }).await?;
+        let still_empty = |planned: &Planned| match planned.how {
+            How::LoadIfEmpty { replaces } => Some(replaces),
+            _ => None,
+        };
+        let empty: Vec<TableId> = self.planned.iter().filter_map(still_empty).collect();
+        match (swaps.is_empty(), empty.is_empty()) {
+            (true, _) => {}
+            (_, true) => drop(self.asked.ask(AdminRequest::SwapTables { swaps }).await?),
+            _ => drop(self.asked.ask(AdminRequest::SwapTablesIfEmpty { swaps, empty }).await?),
         }
         Ok(())
     }
 
     fn swap(&self, planned: &Planned) -> Option<TableSwap> {
-        let How::Load { replaces } = planned.how else { return None };
-        let table = self.targets.get(&planned.place)?.clone();
+        let (loads, replaces) = (planned.how.loads(), planned.how.replaces());
+        let table = self.targets.get(&planned.place).filter(|_| loads)?.clone();
         let options = options_to_set(&planned.def.options);
         Some(TableSwap { table, takes: planned.def.name.clone(), replaces, options })
     }
@@ -223,7 +230,7 @@ impl Restore<'_> {
     /// Removes what was begun, and gives back the failure with what could not be removed.
     async fn undo(&self, cause: BackupFailure) -> BackupFailure {
         let mut left = Vec::new();
-        for planned in self.planned.iter().filter(|planned| matches!(planned.how, How::Load { .. })) {
+        for planned in self.planned.iter().filter(|planned| planned.how.loads()) {
             let Some(target) = self.targets.get(&planned.place) else { continue };
             match self.asked.ask(AdminRequest::TableDrop { table: target.name.clone() }).await {
                 Ok(_) => {}
@@ -241,14 +248,14 @@ impl Restore<'_> {
         let restored = self.planned.iter().filter_map(|planned| {
             let outcome = match planned.how {
                 How::Load { replaces: None } => Restored::Created,
-                How::Load { replaces: Some(_) } => Restored::Replaced,
+                How::Load { replaces: Some(_) } | How::LoadIfEmpty { .. } => Restored::Replaced,
                 How::Merge { .. } => Restored::Merged,
                 How::DefinitionOnly { exists: false } => Restored::DefinitionOnly,
                 How::DefinitionOnly { exists: true } => Restored::Kept,
             };
             let summary = self.summaries.get(&planned.place);
-            let loaded = matches!(planned.how, How::Load { .. });
-            let records = matches!(planned.how, How::Load { .. } | How::Merge { .. });
+            let loaded = planned.how.loads();
+            let records = loaded || matches!(planned.how, How::Merge { .. });
             Some(RestoredTable {
                 table: tables.get(planned.place)?.def.name.clone(),
                 into: planned.def.name.clone(),

@@ -140,6 +140,10 @@ impl Decider<'_> {
                     }
                 }
             }
+            Guard::Empty { table } => match self.table(*table)? {
+                copy if copy.is_empty() => Ok(()),
+                copy => Err(not_applicable(copy, "it was to be empty, and records have been written to it")),
+            },
             Guard::Content { table, key, record } => {
                 let copy = self.table(*table)?;
                 let found = self.settled(copy, key)?;

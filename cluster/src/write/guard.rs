@@ -29,6 +29,8 @@ pub(crate) enum Guard {
     Present { table: TableId, key: Bytes },
     /// The record under this key is this one.
     Value { table: TableId, key: Bytes, record: Bytes },
+    /// The table holds no record. Only for exclusive requests, which see everything that was decided before.
+    Empty { table: TableId },
 }
 
 /// Which order of keys the bounds of a range are in.
@@ -53,7 +55,7 @@ impl Guard {
             Guard::Present { key, .. } => 16 + key.len(),
             Guard::Value { key, record, .. } => 16 + key.len() + record.len(),
             Guard::Content { key, record, .. } => 16 + key.len() + record.as_ref().map_or(0, Bytes::len),
-            Guard::RecordVersion { .. } => 12,
+            Guard::RecordVersion { .. } | Guard::Empty { .. } => 12,
             Guard::Range { low, high, .. } => 24 + bound_bytes(low) + bound_bytes(high),
         }
     }

@@ -1,9 +1,9 @@
 use bytes::Bytes;
-use tabularaft_schema::{CopyMode, FieldType, TableDef, TableId, TableKind, TableOption};
+use tabularaft_schema::{CopyMode, FieldType, IndexDef, TableDef, TableId, TableKind, TableOption};
 
 use crate::admin::protocol::{
     ADMIN_VERSION, AdminReply, AdminRequest, Cursor, FieldFilter, OnLocalData, OperationId, Outcome, Page,
-    Progress, ReadMode, ScanRequest, TableRef, TableSwap,
+    Progress, ReadMode, ScanRequest, TableRef, TableSwap, WatchPlace, WatchRecords, WatchRequest, WatchScope,
 };
 use crate::admin::{AdminError, AdminErrorKind, RecordFilter, TableVerdict, VerifyReport};
 
@@ -35,17 +35,7 @@ fn requests() -> Vec<AdminRequest> {
         AdminRequest::PutMany { table: reference(), records: vec![bytes()] },
         AdminRequest::Get { table: reference(), key: bytes(), read: ReadMode::Linearizable },
         AdminRequest::Delete { table: reference(), key: bytes() },
-        AdminRequest::Scan(ScanRequest {
-            table: reference(),
-            from: Some(bytes()),
-            to: None,
-            prefix: None,
-            filters: vec![FieldFilter { field: "size".into(), equals: "1".into() }],
-            reverse: true,
-            limit: 3,
-            after: Some(Cursor(bytes())),
-            read: ReadMode::Local,
-        }),
+        AdminRequest::Scan(scan()),
         AdminRequest::Verify,
         AdminRequest::Progress { operation: OperationId(5) },
         AdminRequest::TableRename { table: table(), to: table() },
@@ -56,16 +46,45 @@ fn requests() -> Vec<AdminRequest> {
         AdminRequest::BackupRead { backup: 6, part: 7 },
         AdminRequest::BackupEnd { backup: 6 },
         AdminRequest::ContentDigest { table: reference() },
-        AdminRequest::SwapTables {
-            swaps: vec![TableSwap {
-                table: reference(),
-                takes: table(),
-                replaces: Some(TableId(3)),
-                options: vec![TableOption::ReadOnly(true)],
-            }],
-        },
+        AdminRequest::SwapTables { swaps: vec![swap()] },
         AdminRequest::VerifyContent,
+        AdminRequest::Watch(WatchRequest {
+            scope: WatchScope::Table { table: reference(), records: WatchRecords::Key(bytes()) },
+            after: Some(WatchPlace { index: 5, given: 6 }),
+            wait_ms: 7,
+        }),
+        AdminRequest::TableTransform { table: table(), shape: def().shape, now: true },
+        AdminRequest::FormerShapes { table: table() },
+        AdminRequest::IndexAdd { table: table(), index: IndexDef::on_field("size").unique() },
+        AdminRequest::IndexDrop { table: table(), index: "size".into() },
+        AdminRequest::IndexList { table: table() },
+        AdminRequest::Explain(scan()),
+        AdminRequest::SwapTablesIfEmpty { swaps: vec![swap()], empty: vec![TableId(3)] },
     ]
+}
+
+fn scan() -> ScanRequest {
+    let bytes = || Bytes::from_static(b"\x01a");
+    ScanRequest {
+        table: reference(),
+        from: Some(bytes()),
+        to: None,
+        prefix: None,
+        filters: vec![FieldFilter { field: "size".into(), equals: "1".into() }],
+        reverse: true,
+        limit: 3,
+        after: Some(Cursor(bytes())),
+        read: ReadMode::Local,
+    }
+}
+
+fn swap() -> TableSwap {
+    TableSwap {
+        table: reference(),
+        takes: "route".parse().unwrap(),
+        replaces: Some(TableId(3)),
+        options: vec![TableOption::ReadOnly(true)],
+    }
 }
 
 #[test]
