@@ -77,7 +77,7 @@ fn step_ms(ttl_ms: u64) -> u64 {
 pub(super) async fn run(engine: Weak<Engine>) {
     let Some(began_at) = engine.upgrade().map(|engine| engine.last_position()) else { return };
     let mut time: Option<Time> = None;
-    // Up to which version each table has been looked through.
+    // Up to which version no record of a table is left: none can come up again, since versions grow with every write.
     let mut looked: BTreeMap<TableId, u64> = BTreeMap::new();
     loop {
         door::sleep(door::ms(LOOK_EVERY_MS)).await;
@@ -132,27 +132,40 @@ async fn delete_expired(
     looked: &mut BTreeMap<TableId, u64>,
 ) -> Result<(), String> {
     let Some(version) = view.written_by(written_by_ms) else { return Ok(()) };
-    if looked.get(&table) == Some(&version) || view.table(table).is_none_or(|copy| copy.is_loading()) {
+    if looked.get(&table).is_some_and(|gone| version <= *gone)
+        || view.table(table).is_none_or(|copy| copy.is_loading())
+    {
         return Ok(());
     }
     let held = Arc::clone(view);
     let expired = door::blocking(move || expired(&held, table, version)).await;
     let expired =
         expired.map_err(|error| error.to_string())?.map_err(|error: StoreError| error.to_string())?;
-    for records in expired.chunks(DELETE_MAX) {
+    for records in expired.records.chunks(DELETE_MAX) {
         write(engine, Op::Reap { table, records: records.to_vec() }).await?;
     }
-    looked.insert(table, version);
+    looked.insert(table, expired.gone_upto);
     Ok(())
 }
 
-fn expired(view: &View, table: TableId, version: u64) -> Result<Vec<(Bytes, u64)>, StoreError> {
-    let Some(copy) = view.table(table) else { return Ok(Vec::new()) };
-    let mut expired = Vec::new();
+/// What a look at a table has found.
+struct Expired {
+    /// Storage keys and versions of records to delete.
+    records: Vec<(Bytes, u64)>,
+    /// Up to this version none is left when they are deleted.
+    gone_upto: u64,
+}
+
+fn expired(view: &View, table: TableId, version: u64) -> Result<Expired, StoreError> {
+    // What is written after this view has a greater version than its last.
+    let mut expired = Expired { records: Vec::new(), gone_upto: view.last_version() };
+    let Some(copy) = view.table(table) else { return Ok(expired) };
     for stored in copy.rows() {
         let stored = stored?;
         if stored.version() <= version {
-            expired.push((Bytes::copy_from_slice(stored.key()), stored.version()));
+            expired.records.push((Bytes::copy_from_slice(stored.key()), stored.version()));
+        } else {
+            expired.gone_upto = expired.gone_upto.min(stored.version().saturating_sub(1));
         }
     }
     Ok(expired)
