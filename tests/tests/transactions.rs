@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use serde::{Deserialize, Serialize};
 use tabularaft::{
     Node, ReadError, Record, TransactionError, TransactionOptions, Tx, TxError, TxTable, WriteError,
 };
@@ -427,4 +428,25 @@ async fn without_a_leader_a_transaction_that_only_reads_is_refused_and_a_view_is
     assert_eq!(node.view().unwrap().table::<DiscCount>().unwrap().get("a").unwrap(), None);
     cluster.heal();
     cluster.wait_leader().await;
+}
+
+#[derive(Record, Serialize, Deserialize, Debug)]
+#[record(table = "own_note", kind = "set", copy = "ram", local_content)]
+struct OwnNote {
+    #[key]
+    id: u64,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_table_cannot_do_in_a_transaction_is_said_with_its_name_and_the_way_out() {
+    let (cluster, node) = one_node().await;
+    cluster.create::<RamEvent>().await;
+    cluster.create::<OwnNote>().await;
+    let refused = node.transaction(|tx| tx.table::<RamEvent>()?.get_for_update("w")).await.unwrap_err();
+    let told = refused.to_string();
+    assert!(told.contains("ram_event") && told.contains("bag") && told.contains("get_all"), "{told}");
+    let refused = node.transaction(|tx| tx.table::<OwnNote>()?.insert(&OwnNote { id: 1 })).await.unwrap_err();
+    let told = refused.to_string();
+    assert!(told.contains("own_note") && told.contains("through its own handle"), "{told}");
+    node.table::<OwnNote>().unwrap().insert(&OwnNote { id: 1 }).await.unwrap();
 }

@@ -53,7 +53,9 @@ impl Tx {
         if copy.def().options.local_content {
             return Err(TxError::Refused(Rejection::NotApplicable {
                 table: copy.def().name.to_string(),
-                why: "its content is local to each node, so it takes no part in transactions".to_owned(),
+                why: "its content is local to each node, so it takes no part in transactions; read and write it \
+                      through its own handle"
+                    .to_owned(),
             }));
         }
         Ok(TxTable::new(copy, &self.state))

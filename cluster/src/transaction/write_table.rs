@@ -58,7 +58,9 @@ impl<'t, R: Record> TxTable<'t, R> {
         let key: Bytes = key.to_key().into_bytes().into();
         if self.is_bag() {
             let table = self.read.reading.copy.def().name.to_string();
-            let why = "the records of a bag cannot be read for update".to_owned();
+            let why = "the records of a bag cannot be read for update; read them with get_all: the transaction runs \
+                       again if they have changed"
+                .to_owned();
             return Err(TxError::Refused(Rejection::NotApplicable { table, why }));
         }
         self.state.borrow_mut().want((self.id(), key.clone()));
