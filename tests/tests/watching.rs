@@ -265,3 +265,60 @@ async fn a_watch_ends_with_its_table_and_says_when_changes_are_gone() {
     let refused = node.refused(&["watch", "disc_word", "--from", "1"]);
     assert!(refused.contains("not kept any more") && refused.contains("come after"), "{refused}");
 }
+
+/// Writes these words through a node, one after the other.
+async fn write_numbers(client: &AdminClient, numbers: std::ops::Range<u64>) {
+    let name = DiscWord::table_def().name;
+    let table = TableRef { id: client.table(&name).await.unwrap().id, name };
+    for number in numbers {
+        let record = DiscWord::new(format!("{number:03}"), "w").encode().unwrap();
+        client.put_many(&table, vec![record.into()]).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_whose_node_dies_goes_on_at_another_with_nothing_lost_and_nothing_twice() {
+    let mut nodes = Nodes::start(3);
+    nodes.client(0).await.create_table(DiscWord::table_def()).await.unwrap();
+    let leader = nodes.leader();
+    let (watched, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    let client = nodes.client(other).await;
+    let from = first_word(&client).await.to_string();
+    let watcher = Watcher::start(&nodes.nodes[watched].address, &["disc_word", "--from", &from]);
+    write_numbers(&client, 0..50).await;
+    eventually("the watcher prints", PATIENCE, || watcher.count() > 20).await;
+    nodes.nodes[watched].kill();
+    write_numbers(&client, 50..100).await;
+    eventually("the watcher goes on", PATIENCE, || watcher.count() >= 100).await;
+    watcher.signal("-INT");
+    let (lines, status, stderr) = watcher.ended();
+    assert!(status.success() && stderr.is_empty(), "{status} {stderr}");
+    let keys: Vec<&str> = lines.iter().map(|line| line["key"].as_str().unwrap()).collect();
+    let wanted: Vec<String> = (0..100).map(|number| format!("{number:03}")).collect();
+    assert_eq!(keys, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_nobody_reads_any_more_ends_without_a_word() {
+    let nodes = Nodes::start(1);
+    let client = nodes.client(0).await;
+    client.create_table(DiscWord::table_def()).await.unwrap();
+    let from = first_word(&client).await.to_string();
+    let mut command = Command::new(store_admin());
+    command.args(["--node", &nodes.nodes[0].address, "watch", "disc_word", "--from", &from]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    write_numbers(&client, 0..1).await;
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert!(line.contains("000"), "{line}");
+    drop(stdout);
+    write_numbers(&client, 1..2).await;
+    let mut status = None;
+    wait_for_blocking("the watcher ends", PATIENCE, || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    let stderr = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    assert!(status.unwrap().success() && stderr.is_empty(), "{stderr}");
+}

@@ -6,7 +6,7 @@ use tabularaft::schema::TableName;
 /// What to watch, and from where on.
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
-    /// The table to watch
+    /// The table to watch; if the node dies the watch goes on at another one
     #[arg(required_unless_present = "members", conflicts_with = "members")]
     pub(crate) table: Option<TableName>,
     /// Watch who becomes a member, starts, and goes, instead of a table
