@@ -250,12 +250,13 @@ impl Tally {
     }
 }
 
-/// Checks what every running node holds against what the writers were told.
+/// Waits until all copies are equal, then checks what every running node holds against what the writers were told.
 ///
 /// # Panics
 ///
 /// As [`Tally::check`].
-pub fn check_all<E: Event, C: Count>(cluster: &TestCluster, tallies: &[Tally]) {
+pub async fn check_all<E: Event, C: Count>(cluster: &TestCluster, tallies: &[Tally]) {
+    cluster.wait_equal_copies().await;
     for node in cluster.handles() {
         for tally in tallies {
             tally.check::<E, C>(&node);

@@ -188,9 +188,7 @@ async fn a_full_disc_stops_its_node_which_says_so_and_the_others_go_on() {
         cluster.restart(full).await;
         cluster.wait_ready().await;
     }
-    let tallies = writers.stop().await;
-    cluster.wait_equal_copies().await;
-    check_all::<DiscEvent, DiscCount>(&cluster, &tallies);
+    check_all::<DiscEvent, DiscCount>(&cluster, &writers.stop().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,9 +211,7 @@ async fn a_sync_that_fails_stops_the_node_and_nothing_acknowledged_is_lost() {
         cluster.restart(leader).await;
         cluster.wait_ready().await;
     }
-    let tallies = writers.stop().await;
-    cluster.wait_equal_copies().await;
-    check_all::<DiscEvent, DiscCount>(&cluster, &tallies);
+    check_all::<DiscEvent, DiscCount>(&cluster, &writers.stop().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,8 +228,7 @@ async fn a_slow_disc_of_one_follower_slows_nobody_else() {
     cluster[slow].disc().delay_syncs(Duration::ZERO);
     let gap = tallies.iter().map(|tally| tally.longest_gap).max().unwrap();
     println!("longest_write_gap {} ms", gap.as_millis());
-    cluster.wait_equal_copies().await;
-    check_all::<DiscEvent, DiscCount>(&cluster, &tallies);
+    check_all::<DiscEvent, DiscCount>(&cluster, &tallies).await;
 }
 
 /// The table of [`DiscWord`] as another program might declare it.

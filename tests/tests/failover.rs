@@ -45,9 +45,8 @@ async fn writes_go_on_after_the_leader_is_killed_and_nothing_acknowledged_is_los
     println!("longest_write_gap {} ms", gap.as_millis());
     // A second is promised on a machine that has the time; an election timeout and more would show here too.
     assert!(gap < Duration::from_secs(5), "nothing was written for {gap:?}");
-    cluster.wait_equal_copies().await;
-    check_all::<RamEvent, RamCount>(&cluster, &ram);
-    check_all::<DiscEvent, DiscCount>(&cluster, &disc);
+    check_all::<RamEvent, RamCount>(&cluster, &ram).await;
+    check_all::<DiscEvent, DiscCount>(&cluster, &disc).await;
     assert_eq!(
         ram.iter().chain(&disc).map(Tally::unknown).sum::<usize>(),
         0,
@@ -66,9 +65,7 @@ async fn every_leader_in_turn_may_die_while_others_write() {
         cluster.restart(leader).await;
         cluster.wait_ready().await;
     }
-    let tallies = writers.stop().await;
-    cluster.wait_equal_copies().await;
-    check_all::<DiscEvent, DiscCount>(&cluster, &tallies);
+    check_all::<DiscEvent, DiscCount>(&cluster, &writers.stop().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,9 +93,8 @@ async fn a_leader_that_is_cut_off_is_replaced_and_its_waiting_writes_are_neither
         "a majority did not write for {:?}",
         longest_gap(&at_rest)
     );
-    cluster.wait_equal_copies().await;
-    check_all::<DiscEvent, DiscCount>(&cluster, &at_old);
-    check_all::<DiscEvent, DiscCount>(&cluster, &at_rest);
+    check_all::<DiscEvent, DiscCount>(&cluster, &at_old).await;
+    check_all::<DiscEvent, DiscCount>(&cluster, &at_rest).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +140,5 @@ async fn replies_that_are_lost_make_no_write_happen_twice() {
         cluster.wait_leader().await;
         writers.wait_for_more(50).await;
     }
-    let tallies = writers.stop().await;
-    cluster.wait_equal_copies().await;
-    check_all::<RamEvent, RamCount>(&cluster, &tallies);
+    check_all::<RamEvent, RamCount>(&cluster, &writers.stop().await).await;
 }

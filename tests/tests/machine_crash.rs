@@ -132,7 +132,7 @@ async fn when_the_machines_of_all_nodes_crashed_they_start_together_once_all_are
     cluster.wait_ready().await;
     let copies = cluster.wait_equal_copies().await;
     assert_eq!(copies.records("ram_word"), 0);
-    check_all::<DiscEvent, DiscCount>(&cluster, &tallies);
+    check_all::<DiscEvent, DiscCount>(&cluster, &tallies).await;
     let words = cluster[2].node().table::<RamWord>().unwrap();
     words.insert(&RamWord::new("ram", "new")).await.unwrap();
 }
@@ -155,9 +155,7 @@ async fn one_machine_crash_after_the_other_loses_nothing_that_was_acknowledged()
         .await;
         cluster.wait_ready().await;
     }
-    let tallies = writers.stop().await;
-    cluster.wait_equal_copies().await;
-    check_all::<RamEvent, RamCount>(&cluster, &tallies);
+    check_all::<RamEvent, RamCount>(&cluster, &writers.stop().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,8 +38,7 @@ async fn members_join_and_leave_the_leader_among_them_while_others_write() {
         cluster.handles().iter().all(|node| node.members().len() == 4)
     })
     .await;
-    cluster.wait_equal_copies().await;
-    check_all::<RamEvent, RamCount>(&cluster, &tallies);
+    check_all::<RamEvent, RamCount>(&cluster, &tallies).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,8 +51,7 @@ async fn handles_go_with_their_table_when_it_is_renamed_while_four_writers_write
     }
     let tallies = writers.stop().await;
     nothing_was_refused(&tallies);
-    cluster.wait_equal_copies().await;
-    check_all::<DiscEvent, DiscCount>(&cluster, &tallies);
+    check_all::<DiscEvent, DiscCount>(&cluster, &tallies).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,8 +92,7 @@ async fn every_node_changes_its_mode_while_four_writers_write() {
     }
     let tallies = writers.stop().await;
     nothing_was_refused(&tallies);
-    cluster.wait_equal_copies().await;
-    check_all::<DiscEvent, DiscCount>(&cluster, &tallies);
+    check_all::<DiscEvent, DiscCount>(&cluster, &tallies).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -173,7 +173,5 @@ async fn links_that_break_while_others_write_make_no_write_happen_twice() {
         cluster.heal();
         writers.wait_for_more(20).await;
     }
-    let tallies = writers.stop().await;
-    cluster.wait_equal_copies().await;
-    check_all::<RamEvent, RamCount>(&cluster, &tallies);
+    check_all::<RamEvent, RamCount>(&cluster, &writers.stop().await).await;
 }
