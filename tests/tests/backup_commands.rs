@@ -163,3 +163,58 @@ fn a_table_is_imported_from_another_cluster_by_command() {
     let why = other.refused(&["import", "fruit", "--from", "127.0.0.1:1"]);
     assert!(why.contains("127.0.0.1:1"), "{why}");
 }
+
+#[test]
+fn all_tables_are_dumped_as_text_and_loaded_by_another_cluster() {
+    let source = Source::start(3_000);
+    let file = source.path("all.ndjson");
+    let file = file.to_str().unwrap();
+    let said = source.node.done(&["dump", "--all", file]);
+    assert!(said.starts_with("wrote 3,000 records of 2 tables at log index "), "{said}");
+    let text = std::fs::read_to_string(file).unwrap();
+    let printed = source.node.done(&["dump", "--all"]);
+    assert!(printed.lines().skip(1).eq(text.lines().skip(1)), "only the time in the first line differs");
+
+    let other = source.other("x10");
+    let loaded = other.done(&["load", "--all", file]);
+    assert!(loaded.contains("created") && loaded.contains("definition-only"), "{loaded}");
+    assert_eq!(other.done(&["dump", "fruit"]), source.node.done(&["dump", "fruit"]));
+    for table in ["fruit", "private"] {
+        let definition = |node: &NodeProcess| node.done(&["table", "info", table, "--definition"]);
+        assert_eq!(definition(&other), definition(&source.node));
+    }
+
+    let why = other.refused(&["load", "--all", file]);
+    assert!(why.contains("table fruit exists with 3000 records"), "{why}");
+    other.done(&["table", "clear", "fruit"]);
+    other.done(&["table", "set", "fruit", "--records-max", "5000"]);
+    let why = other.refused(&["load", "--all", file]);
+    assert!(
+        why.contains("table fruit exists with another definition") && why.contains("records_max"),
+        "{why}"
+    );
+    let replaced = other.done(&["load", "--all", file, "--replace", "--into", "fruit=fruits", "--json"]);
+    assert!(replaced.contains("\"into\": \"fruits\""), "{replaced}");
+
+    let damaged = source.path("damaged.ndjson");
+    std::fs::write(&damaged, text.replacen(r#""size":7}"#, r#""size":"seven"}"#, 1)).unwrap();
+    let third = source.other("x11");
+    let why = third.refused(&["load", "--all", damaged.to_str().unwrap()]);
+    assert!(why.contains("damaged.ndjson line ") && why.contains("nothing was loaded"), "{why}");
+    assert_eq!(third.done(&["table", "list"]).lines().count(), 1, "only the heading");
+}
+
+#[test]
+fn a_table_is_created_from_the_definition_that_another_one_has() {
+    let source = Source::start(1);
+    let file = source.path("fruit.json");
+    let definition = source.node.done(&["table", "info", "fruit", "--definition"]);
+    std::fs::write(&file, &definition).unwrap();
+    let other = source.other("x12");
+    let said = other.done(&["table", "create", "--from-json", file.to_str().unwrap()]);
+    assert!(said.starts_with("created fruit"), "{said}");
+    assert_eq!(other.done(&["table", "info", "fruit", "--definition"]), definition);
+    std::fs::write(&file, definition.replace("\"u64\"", "\"number\"")).unwrap();
+    let why = other.refused(&["table", "create", "--from-json", file.to_str().unwrap()]);
+    assert!(why.contains("fruit.json") && why.contains("number"), "{why}");
+}

@@ -4,7 +4,7 @@ use tabularaft::NodeConfig;
 use tabularaft::schema::{FieldType, RecordShape};
 
 use crate::ndjson::{Batches, RecordReader};
-use crate::node_file;
+use crate::{node_file, text_dump};
 
 /// The settings file of `node run`.
 ///
@@ -31,4 +31,12 @@ pub fn ndjson(bytes: &[u8]) -> Result<usize, String> {
         records += batch.records.len();
     }
     Ok(records)
+}
+
+/// What `dump --all` writes.
+///
+/// # Errors
+/// Why it is none, behind the number of the line.
+pub fn dump_of_all(bytes: &[u8]) -> Result<(), (u64, String)> {
+    text_dump::make(bytes, std::io::sink())
 }

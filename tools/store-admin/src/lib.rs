@@ -14,6 +14,7 @@ mod ndjson;
 mod node_file;
 mod output;
 mod session;
+mod text_dump;
 
 use std::process::ExitCode;
 

@@ -52,14 +52,10 @@ impl RecordReader {
         }
         Ok(record)
     }
-
-    fn line_bytes_max(&self) -> u64 {
-        u64::from(self.record_bytes_max) * LINE_BYTES_PER_RECORD_BYTE + LINE_BYTES_FIXED
-    }
 }
 
 /// The line of a JSON text is always 1 here; the caller knows the line of the file.
-fn without_line(error: &serde_json::Error) -> String {
+pub(crate) fn without_line(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     match text.strip_suffix(&place) {
@@ -89,47 +85,74 @@ pub(crate) struct BadLine {
 
 /// Reads batches from lines.
 pub(crate) struct Batches<R> {
-    input: R,
+    lines: Lines<R>,
     reader: RecordReader,
-    line: u64,
-    input_bytes: u64,
-    buffer: Vec<u8>,
 }
 
 impl<R: BufRead> Batches<R> {
     /// Of the lines of `input`.
     pub(crate) fn new(input: R, reader: RecordReader) -> Self {
-        Self { input, reader, line: 0, input_bytes: 0, buffer: Vec::new() }
+        Self { lines: Lines::new(input, line_bytes_max(reader.record_bytes_max)), reader }
     }
 
     /// The next batch, or nothing at the end. Empty lines are passed over.
     pub(crate) fn next(&mut self) -> Result<Option<Batch>, BadLine> {
-        let first_line = self.line + 1;
+        let first_line = self.lines.line + 1;
         let mut batch = Batch { first_line, ..Batch::default() };
         let mut bytes = 0;
         while batch.records.len() < BATCH_RECORDS && bytes < BATCH_BYTES {
-            let record = self.next_record().map_err(|why| BadLine { first_line, line: self.line, why })?;
+            let record =
+                self.next_record().map_err(|why| BadLine { first_line, line: self.lines.line, why })?;
             let Some(record) = record else { break };
             bytes += record.len();
             batch.records.push(Bytes::from(record));
         }
-        (batch.last_line, batch.input_bytes) = (self.line, self.input_bytes);
+        (batch.last_line, batch.input_bytes) = (self.lines.line, self.lines.input_bytes);
         Ok((!batch.records.is_empty()).then_some(batch))
     }
 
     fn next_record(&mut self) -> Result<Option<Vec<u8>>, String> {
-        while self.next_line()? {
-            let line = self.buffer.trim_ascii();
-            if !line.is_empty() {
-                return self.reader.record(line).map(Some);
+        match self.lines.next()? {
+            Some(line) => self.reader.record(line).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The longest line that a record of so many bytes needs.
+pub(crate) fn line_bytes_max(record_bytes_max: u32) -> u64 {
+    u64::from(record_bytes_max) * LINE_BYTES_PER_RECORD_BYTE + LINE_BYTES_FIXED
+}
+
+/// Lines of bounded length, counted from 1. Empty ones are passed over.
+pub(crate) struct Lines<R> {
+    input: R,
+    bytes_max: u64,
+    /// The number of the line that was read last.
+    pub(crate) line: u64,
+    /// Bytes read so far.
+    pub(crate) input_bytes: u64,
+    buffer: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    pub(crate) fn new(input: R, bytes_max: u64) -> Self {
+        Self { input, bytes_max, line: 0, input_bytes: 0, buffer: Vec::new() }
+    }
+
+    /// The next line that is not empty, without white space around it; nothing at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, String> {
+        while self.read_line()? {
+            if !self.buffer.trim_ascii().is_empty() {
+                return Ok(Some(self.buffer.trim_ascii()));
             }
         }
         Ok(None)
     }
 
     /// Reads a line into the buffer; false at the end. A line without an end does not fill the memory.
-    fn next_line(&mut self) -> Result<bool, String> {
-        let limit = self.reader.line_bytes_max();
+    fn read_line(&mut self) -> Result<bool, String> {
+        let limit = self.bytes_max;
         self.buffer.clear();
         self.line += 1;
         let read = Read::by_ref(&mut self.input).take(limit + 1).read_until(b'\n', &mut self.buffer);
@@ -139,9 +162,7 @@ impl<R: BufRead> Batches<R> {
             self.line -= 1;
         }
         if read > limit {
-            return Err(format!(
-                "the line is longer than {limit} bytes, which no record of this table needs"
-            ));
+            return Err(format!("the line is longer than {limit} bytes, which no record needs"));
         }
         Ok(read > 0)
     }

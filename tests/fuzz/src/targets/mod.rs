@@ -30,4 +30,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "names", run: schema::names },
     Target { name: "node_file", run: text::node_file },
     Target { name: "ndjson", run: text::ndjson },
+    Target { name: "dump_of_all", run: text::dump_of_all },
 ];

@@ -13,3 +13,8 @@ pub(super) fn node_file(bytes: &[u8]) {
 pub(super) fn ndjson(bytes: &[u8]) {
     let _ = decoders::ndjson(bytes);
 }
+
+/// All tables as lines of JSON.
+pub(super) fn dump_of_all(bytes: &[u8]) {
+    let _ = decoders::dump_of_all(bytes);
+}

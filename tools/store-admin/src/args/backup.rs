@@ -1,5 +1,6 @@
 //! `backup`, `backup-info`, `restore`, `import`
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -81,7 +82,7 @@ pub(crate) struct ExistingFlags {
 }
 
 impl ExistingFlags {
-    fn choice(self) -> OnExisting {
+    pub(super) fn choice(self) -> OnExisting {
         match self {
             Self { replace: true, .. } => OnExisting::Replace,
             Self { merge: true, .. } => OnExisting::Merge,
@@ -92,9 +93,14 @@ impl ExistingFlags {
 
 impl RestoreArgs {
     pub(crate) fn options(&self) -> RestoreOptions {
-        let into = self.into.iter().map(|into| (into.table.clone(), into.new.clone())).collect();
-        RestoreOptions { tables: self.tables.clone(), into, on_existing: self.existing.choice() }
+        let (into, on_existing) = (names(&self.into), self.existing.choice());
+        RestoreOptions { tables: self.tables.clone(), into, on_existing }
     }
+}
+
+/// The new names by those in the file.
+pub(super) fn names(into: &[IntoArg]) -> BTreeMap<TableName, TableName> {
+    into.iter().map(|into| (into.table.clone(), into.new.clone())).collect()
 }
 
 impl ImportArgs {

@@ -26,7 +26,9 @@ pub(crate) use node::{NodeCommand, RunArgs};
 pub(crate) use records::{DeleteArgs, DumpArgs, GetArgs, LoadArgs, PutArgs, ScanArgs, WhereArg};
 pub(crate) use recover::RecoverArgs;
 pub(crate) use secret::SecretCommand;
-pub(crate) use table::{CreateArgs, FieldArg, OrNone, SetArgs, SetTo, TableCommand, TransformArgs};
+pub(crate) use table::{
+    CreateArgs, Definition, FieldArg, OrNone, SetArgs, SetTo, TableCommand, TransformArgs,
+};
 pub(crate) use watch::WatchArgs;
 
 /// The operator's command of the Tabularaft table store.
@@ -101,9 +103,9 @@ pub(crate) enum Command {
     Delete(DeleteArgs),
     /// Prints records in key order, one JSON object per line
     Scan(ScanArgs),
-    /// Writes the records of a file with one JSON object per line
+    /// Writes the records of a file with one JSON object per line, or all tables of a dump of all
     Load(LoadArgs),
-    /// Writes all records of a table to a file, in key order, one JSON object per line
+    /// Writes all records of a table, in key order, or all tables to a file, one JSON object per line
     Dump(DumpArgs),
     /// Prints the changes of a table, or of the members, as they come: one JSON object per line, with the record
     /// before and after, and the log index
@@ -197,6 +199,12 @@ mod tests {
             "load t f.ndjson --progress",
             "dump t",
             "dump t out.ndjson",
+            "dump --all",
+            "dump --all all.ndjson --read linearizable",
+            "load --all all.ndjson",
+            "load --all - --replace --into a=b --json",
+            "table create --from-json t.json",
+            "table info t --definition",
             "watch t",
             "watch t --from 17 --key k",
             "watch t --prefix p",
@@ -250,6 +258,15 @@ mod tests {
             "recover --keep n1@h",
             "recover --data-dir d --keep n1@h --from-cluster h:1",
             "demo --nodes 2",
+            "load t",
+            "load t f --merge",
+            "load t --all f",
+            "load --all",
+            "dump",
+            "dump t --all",
+            "table create t --from-json t.json",
+            "table create --from-json t.json --kind set",
+            "table info t --definition --json",
             "restore f --into a",
             "restore f --into a=1b",
             "restore f --replace --merge",

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
+use tabularaft::RestoreOptions;
 use tabularaft::admin::protocol::ReadMode;
 use tabularaft::schema::TableName;
 
 use super::JsonFlag;
+use super::backup::{ExistingFlags, IntoArg, names};
 
 #[derive(Debug, Args)]
 pub(crate) struct PutArgs {
@@ -69,18 +71,58 @@ pub(crate) struct ScanArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
-    pub(crate) table: TableName,
+    /// The table whose records the file holds
+    #[arg(required_unless_present = "all")]
+    pub(crate) table: Option<TableName>,
     /// The file, or - for stdin
-    #[arg(value_name = "FILE.ndjson")]
-    pub(crate) file: PathBuf,
+    #[arg(value_name = "FILE.ndjson", required_unless_present = "all")]
+    pub(crate) file: Option<PathBuf>,
+    /// Load what `dump --all` wrote, or - for stdin: every table with its definition, all of them at once when all
+    /// are complete, or none. Needs room for a backup in the temporary directory
+    #[arg(long, value_name = "FILE.ndjson", conflicts_with = "table")]
+    pub(crate) all: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) existing: ExistingTables,
+}
+
+/// What becomes of tables that exist and hold records; refused if nothing is said.
+#[derive(Debug, Args)]
+pub(crate) struct ExistingTables {
+    /// With --all: put the loaded table in the place of one that exists
+    #[arg(long, conflicts_with = "table")]
+    pub(crate) replace: bool,
+    /// With --all: add the records to a table that exists, overwriting those under the same key
+    #[arg(long, conflicts_with_all = ["table", "replace"])]
+    pub(crate) merge: bool,
+    /// With --all: the name that table T of the file gets, once for each
+    #[arg(long = "into", value_name = "T=NEW", conflicts_with = "table")]
+    pub(crate) into: Vec<IntoArg>,
+    /// With --all: print one JSON document
+    #[arg(long, conflicts_with = "table")]
+    pub(crate) json: bool,
+}
+
+impl ExistingTables {
+    pub(crate) fn options(&self) -> RestoreOptions {
+        let existing = ExistingFlags { replace: self.replace, merge: self.merge };
+        let (into, on_existing) = (names(&self.into), existing.choice());
+        RestoreOptions { tables: Vec::new(), into, on_existing }
+    }
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DumpArgs {
-    pub(crate) table: TableName,
+    /// The table
+    #[arg(required_unless_present = "all")]
+    pub(crate) table: Option<TableName>,
     /// The file, or - for stdout
     #[arg(default_value = "-")]
     pub(crate) file: PathBuf,
+    /// Write all tables, with their definitions, as they are at one log index, to this file or to stdout; needs room for
+    /// a backup in the temporary directory
+    #[arg(long, value_name = "FILE.ndjson", num_args = 0..=1, default_missing_value = "-")]
+    #[arg(conflicts_with = "table")]
+    pub(crate) all: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) read: ReadFlag,
 }

@@ -1,5 +1,6 @@
 //! `table …`
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
@@ -15,6 +16,9 @@ pub(crate) enum TableCommand {
     /// Prints the definition and the copies of a table
     Info {
         table: TableName,
+        /// Print the definition alone, as `table create --from-json` reads it
+        #[arg(long, conflicts_with = "json")]
+        definition: bool,
         #[command(flatten)]
         output: JsonFlag,
     },
@@ -135,6 +139,15 @@ fn time_or_none(text: &str) -> Result<OrNone<u64>, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
+    /// A file with the definition as `table info --definition` prints it, or - for stdin; in the place of all else
+    #[arg(long, value_name = "FILE", conflicts_with = "Definition")]
+    pub(crate) from_json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) definition: Option<Definition>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Definition {
     pub(crate) table: TableName,
     /// set, ordered-set or bag
     #[arg(long)]

@@ -4,18 +4,56 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use tabularaft::BackupOptions;
+use tabularaft::schema::TableName;
+
+use super::scan::{for_each_page, whole_table};
+use super::with_bar;
 use crate::args::{DumpArgs, GlobalArgs};
 use crate::failure::{Context, Failure, Outcome};
 use crate::output::{self, Amount, Bar};
-use crate::session::OpenTable;
+use crate::session::{OpenTable, connect};
+use crate::text_dump;
 
-use super::scan::{for_each_page, whole_table};
+pub(super) async fn run(global: &GlobalArgs, args: &DumpArgs) -> Outcome {
+    match (&args.all, &args.table) {
+        (Some(file), _) => all(global, file, args).await,
+        (None, Some(table)) => one(global, table, args).await,
+        (None, None) => Err(Failure::new("neither a table nor --all is named")),
+    }
+}
+
+/// Takes a backup, which is consistent, and tells it as text.
+async fn all(global: &GlobalArgs, file: &Path, args: &DumpArgs) -> Outcome {
+    let (_dir, backup) = text_dump::place_for_backup()?;
+    let client = connect(global).await?;
+    let options = BackupOptions { tables: Vec::new(), read: args.read.mode.into() };
+    let report = with_bar("dump", global, async |tell| client.backup(&backup, &options, tell).await)
+        .await
+        .map_err(|failure| Failure::of(&failure))?;
+    let mut target = Target::open(file)?;
+    let told = tokio::task::spawn_blocking(move || {
+        let told = text_dump::write(&backup, |line| target.write_line(line));
+        target.end(told)
+    });
+    told.await.map_err(Failure::new)??;
+    if file == Path::new("-") {
+        return Ok(());
+    }
+    output::print(&format!(
+        "wrote {} records of {} tables at log index {} to {}\n",
+        output::count(report.records),
+        report.tables.len(),
+        report.log_index,
+        file.display()
+    ))
+}
 
 /// Writes all records in key order, so that dumps of equal copies are equal byte by byte.
-pub(super) async fn run(global: &GlobalArgs, args: &DumpArgs) -> Outcome {
-    let table = OpenTable::open(global, &args.table).await?;
+async fn one(global: &GlobalArgs, name: &TableName, args: &DumpArgs) -> Outcome {
+    let table = OpenTable::open(global, name).await?;
     let mut target = Target::open(&args.file)?;
-    let mut bar = Bar::new(&format!("dump {}", args.table), global.progress);
+    let mut bar = Bar::new(&format!("dump {name}"), global.progress);
     let mut amount = Amount { records_total: known_records(&table), ..Amount::default() };
     let dumped = for_each_page(&table, whole_table(&table, args.read.mode.into()), u64::MAX, |records| {
         for record in records {
@@ -29,17 +67,12 @@ pub(super) async fn run(global: &GlobalArgs, args: &DumpArgs) -> Outcome {
     })
     .await;
     bar.finish();
-    if let Err(failure) = dumped {
-        target.discard();
-        return Err(failure);
-    }
-    target.finish()?;
+    target.end(dumped)?;
     match args.file == Path::new("-") {
         true => Ok(()),
         false => output::print(&format!(
-            "wrote {} records of {} to {}\n",
+            "wrote {} records of {name} to {}\n",
             output::count(amount.records),
-            args.table,
             args.file.display()
         )),
     }
@@ -86,7 +119,17 @@ impl Target {
         }
     }
 
-    /// Lets go of what was written so far.
+    /// Completes the dump, or lets go of what was written of one that failed.
+    fn end(self, dumped: Outcome) -> Outcome {
+        match dumped {
+            Ok(()) => self.finish(),
+            Err(failure) => {
+                self.discard();
+                Err(failure)
+            }
+        }
+    }
+
     fn discard(self) {
         if let Self::File { out, part, .. } = self {
             drop(out);

@@ -4,20 +4,43 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
+use tabularaft::schema::TableName;
+
+use super::restore;
 use crate::args::{GlobalArgs, LoadArgs};
 use crate::failure::{Context, Failure, Outcome};
 use crate::ndjson::{BadLine, Batch, Batches, RecordReader};
 use crate::output::{self, Amount, Bar};
 use crate::session::OpenTable;
+use crate::text_dump;
+
+pub(super) async fn run(global: &GlobalArgs, args: &LoadArgs) -> Outcome {
+    match (&args.all, &args.table, &args.file) {
+        (Some(file), ..) => all(global, file, args).await,
+        (None, Some(table), Some(file)) => one(global, table, file).await,
+        _ => Err(Failure::new("neither a table with its file nor --all is named")),
+    }
+}
+
+/// Makes a backup of the text, which is read to its end first, and restores it.
+async fn all(global: &GlobalArgs, file: &Path, args: &LoadArgs) -> Outcome {
+    let (_dir, backup) = text_dump::place_for_backup()?;
+    let input = Input::open(file)?;
+    let named = file.display().to_string();
+    let into = backup.clone();
+    let read = tokio::task::spawn_blocking(move || text_dump::read(&named, input.lines, &into)).await;
+    read.map_err(Failure::new)??;
+    restore::from(global, &backup, "load", &args.existing.options(), args.existing.json).await
+}
 
 /// Writes the records of a file, batch by batch, each batch whole or not at all.
-pub(super) async fn run(global: &GlobalArgs, args: &LoadArgs) -> Outcome {
-    let input = Input::open(&args.file)?;
-    let table = OpenTable::open(global, &args.table).await?;
-    let mut bar = Bar::new(&format!("load {}", args.table), global.progress);
-    let loaded = load(&table, &args.file, input, &mut bar).await;
+async fn one(global: &GlobalArgs, name: &TableName, file: &Path) -> Outcome {
+    let input = Input::open(file)?;
+    let table = OpenTable::open(global, name).await?;
+    let mut bar = Bar::new(&format!("load {name}"), global.progress);
+    let loaded = load(&table, file, input, &mut bar).await;
     bar.finish();
-    output::print(&format!("wrote {} records to {}\n", output::count(loaded?), args.table))
+    output::print(&format!("wrote {} records to {name}\n", output::count(loaded?)))
 }
 
 async fn load(table: &OpenTable, file: &Path, input: Input, bar: &mut Bar) -> Outcome<u64> {
@@ -51,7 +74,7 @@ fn bad_line(file: &Path, bad: &BadLine, written: u64) -> Failure {
 }
 
 struct Input {
-    lines: Box<dyn BufRead>,
+    lines: Box<dyn BufRead + Send>,
     /// Its length, if it has one.
     bytes: Option<u64>,
 }

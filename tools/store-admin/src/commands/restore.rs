@@ -1,7 +1,9 @@
 //! `restore`, `import`
 
-use tabularaft::RestoreReport;
+use std::path::Path;
+
 use tabularaft::admin::AdminClient;
+use tabularaft::{RestoreOptions, RestoreReport};
 
 use crate::args::{GlobalArgs, ImportArgs, RestoreArgs};
 use crate::failure::{Failure, Outcome};
@@ -12,15 +14,25 @@ use super::with_bar;
 
 /// Restores tables of a backup into the cluster of the connected node.
 pub(super) async fn run(global: &GlobalArgs, args: &RestoreArgs) -> Outcome {
-    let client = connect(global).await?;
     let options = args.options();
-    let report = match args.dry_run {
-        true => client.restore_dry_run(&args.file, &options).await,
-        false => {
-            with_bar("restore", global, async |tell| client.restore(&args.file, &options, tell).await).await
-        }
-    };
-    tell(&report.map_err(|failure| Failure::of(&failure))?, args.output.json)
+    if !args.dry_run {
+        return from(global, &args.file, "restore", &options, args.output.json).await;
+    }
+    let would = connect(global).await?.restore_dry_run(&args.file, &options).await;
+    tell(&would.map_err(|failure| Failure::of(&failure))?, args.output.json)
+}
+
+/// Restores from a file, which its user knows as what is to be done.
+pub(super) async fn from(
+    global: &GlobalArgs,
+    file: &Path,
+    what: &str,
+    options: &RestoreOptions,
+    json: bool,
+) -> Outcome {
+    let client = connect(global).await?;
+    let restored = with_bar(what, global, async |tell| client.restore(file, options, tell).await).await;
+    tell(&restored.map_err(|failure| Failure::of(&failure))?, json)
 }
 
 /// Copies a table of another cluster into the cluster of the connected node.

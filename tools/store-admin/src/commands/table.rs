@@ -1,9 +1,13 @@
 //! `table list|info|create|drop|clear|rename|set|transform`
 
+use std::path::Path;
+
 use tabularaft::schema::{FieldDef, RecordShape, TableDef, TableOption, TableOptions};
 
-use crate::args::{CreateArgs, FieldArg, GlobalArgs, OrNone, SetArgs, SetTo, TableCommand, TransformArgs};
-use crate::failure::{Failure, Outcome};
+use crate::args::{
+    CreateArgs, Definition, FieldArg, GlobalArgs, OrNone, SetArgs, SetTo, TableCommand, TransformArgs,
+};
+use crate::failure::{Context, Failure, Outcome};
 use crate::output;
 use crate::session::connect;
 
@@ -15,7 +19,10 @@ pub(super) async fn run(global: &GlobalArgs, command: TableCommand) -> Outcome {
             let tables = connect(global).await?.tables().await?;
             if flag.json { output::print_json(&tables) } else { output::print(&output::list_text(&tables)) }
         }
-        TableCommand::Info { table, output: flag } => {
+        TableCommand::Info { table, definition: true, .. } => {
+            output::print_json(&connect(global).await?.table(&table).await?.def)
+        }
+        TableCommand::Info { table, output: flag, .. } => {
             let client = connect(global).await?;
             let (info, former) = (client.table(&table).await?, client.former_shapes(&table).await?);
             let document = output::TableDocument { info: &info, former: &former };
@@ -101,7 +108,11 @@ fn options(to: &SetTo) -> Vec<TableOption> {
 }
 
 async fn create(global: &GlobalArgs, args: CreateArgs) -> Outcome {
-    let def = definition(args)?;
+    let def = match (args.from_json, args.definition) {
+        (Some(file), _) => definition_in(&file)?,
+        (None, Some(args)) => definition(args)?,
+        (None, None) => return Err(Failure::new("neither a table nor --from-json is named")),
+    };
     let name = def.name.clone();
     let (id, new) = connect(global).await?.create_table(def).await?;
     match new {
@@ -110,8 +121,18 @@ async fn create(global: &GlobalArgs, args: CreateArgs) -> Outcome {
     }
 }
 
+fn definition_in(file: &Path) -> Outcome<TableDef> {
+    let text = match file == Path::new("-") {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(file),
+    };
+    let text = text.context(format_args!("cannot read {}", file.display()))?;
+    serde_json::from_str(&text)
+        .context(format_args!("{} is no definition as `table info --definition` prints", file.display()))
+}
+
 /// Contradictions in the definition are found here, before anything is sent.
-fn definition(args: CreateArgs) -> Outcome<TableDef> {
+fn definition(args: Definition) -> Outcome<TableDef> {
     let mut builder =
         TableDef::builder(args.table.as_str()).map_err(Failure::new)?.kind(args.kind).copy(args.copy);
     for field in args.fields {
