@@ -15,10 +15,23 @@ const CHECKS: &[Check] = &[
     ("documentation", documentation),
 ];
 
+/// What is checked of the comparison with others, a workspace of its own, beside its format and dependencies: its
+/// peers take minutes to build.
+const COMPARISON: &[Check] =
+    &[("lints of the comparison", compare_lints), ("tests of the comparison", compare_tests)];
+
+/// The manifest of the comparison.
+pub(crate) const COMPARE: &str = "benches/compare/Cargo.toml";
+
 /// Runs every check even when one has failed: a report of all that is wrong saves rounds.
-pub(crate) fn run() -> Result<(), String> {
+pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
+    let more = match arguments {
+        [] => &[][..],
+        ["--compare"] => COMPARISON,
+        other => return Err(format!("check takes --compare or nothing, not {}", other.join(" "))),
+    };
     let mut failed = Vec::new();
-    for (name, check) in CHECKS {
+    for (name, check) in CHECKS.iter().chain(more) {
         let started = Instant::now();
         eprintln!("== {name}");
         let outcome = check();
@@ -36,28 +49,39 @@ pub(crate) fn run() -> Result<(), String> {
 
 fn format() -> Result<(), String> {
     step::run(&mut step::cargo(&["fmt", "--all", "--", "--check"]))
+        .and_then(|()| {
+            step::run(&mut step::cargo(&["fmt", "--all", "--manifest-path", COMPARE, "--", "--check"]))
+        })
         .map_err(|problem| format!("{problem}; `cargo xtask fix` formats"))
 }
 
 /// Licences, doubled versions and sources. Advisories are left out: what they say changes without any change here,
 /// and a check must answer the same for the same commit.
 fn dependencies() -> Result<(), String> {
-    let arguments = ["deny", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"];
-    step::run(&mut step::cargo(&arguments)).map_err(|problem| {
-        format!("{problem}; if cargo-deny is missing: `cargo install cargo-deny --locked`")
-    })
+    let check = ["check", "--hide-inclusion-graph", "licenses", "bans", "sources"];
+    let compare = ["deny", "--manifest-path", COMPARE, "--config", "deny.toml"];
+    step::run(step::cargo(&["deny"]).args(check))
+        .and_then(|()| step::run(step::cargo(&compare).args(check)))
+        .map_err(|problem| {
+            format!("{problem}; if cargo-deny is missing: `cargo install cargo-deny --locked`")
+        })
 }
 
 fn lints() -> Result<(), String> {
-    step::run(&mut step::cargo(&[
-        "clippy",
-        "--locked",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]))
+    clippy(&[])
+}
+
+fn clippy(of: &[&str]) -> Result<(), String> {
+    let mut command = step::cargo(&["clippy", "--locked", "--workspace", "--all-targets"]);
+    step::run(command.args(of).args(["--", "-D", "warnings"]))
+}
+
+fn compare_lints() -> Result<(), String> {
+    clippy(&["--manifest-path", COMPARE])
+}
+
+fn compare_tests() -> Result<(), String> {
+    step::run(&mut step::cargo(&["test", "--locked", "--workspace", "--manifest-path", COMPARE]))
 }
 
 fn documentation() -> Result<(), String> {

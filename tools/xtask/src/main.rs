@@ -15,7 +15,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
-  check   format, lints, documentation, house rules, dependencies; never writes
+  check   format, lints, documentation, house rules, dependencies; never writes. --compare: also lints and tests of
+          benches/compare, whose peers take minutes to build
   tidy    the house rules alone: fast enough for an editor's save hook
   fix     formats, and applies what the lints suggest
   flips   [--count N] [--seed N]: damages over the files of a stopped node, each harmless or reported
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["check"] => check::run(),
+        ["check", rest @ ..] => check::run(rest),
         ["tidy"] => tidy::run(),
         ["fix"] => fix::run(),
         ["flips", rest @ ..] => flips::run(rest),

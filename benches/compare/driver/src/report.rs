@@ -92,10 +92,13 @@ fn better(own: &Figures, other: &Figures, measure: Measure) -> f64 {
     }
 }
 
+/// The middle value; of an even number of them the mean of the two in the middle.
 fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
+    let upper = *values.get(values.len() / 2)?;
+    let lower = *values.get((values.len() - 1) / 2)?;
+    Some(f64::midpoint(lower, upper))
 }
 
 fn times(ratio: f64) -> String {
@@ -163,5 +166,7 @@ mod tests {
         assert_eq!(per_second(47_100.0), "47 k/s");
         assert_eq!(times(12.3), "12×");
         assert_eq!(median([3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median([4.0, 1.0, 2.0, 8.0]), Some(3.0));
+        assert_eq!(median([]), None);
     }
 }
