@@ -154,6 +154,7 @@ impl Home {
             checkpoint_bytes: self.config.checkpoint_bytes as usize,
             history_bytes: usize::try_from(self.config.history_bytes).unwrap_or(usize::MAX),
             replayed_upto: log.bounds().last.map(|last| LogIndex(last.index)),
+            purged_upto: log.bounds().purged.map(|purged| LogIndex(purged.index)),
             ..StoreOptions::new(self.name.clone())
         })?;
         let incarnation = Incarnation { node: identity.node_id, life: identity.life };

@@ -248,9 +248,11 @@ impl NodeInner {
     pub(crate) async fn stop_engine(&self) {
         let store = match self.engine.swap(None) {
             Some(engine) => {
-                engine.stop().await;
+                let is_clean = engine.stop().await;
                 engine.peers.close().await;
-                self.home.end_life();
+                if is_clean {
+                    self.home.end_life();
+                }
                 Arc::downgrade(&engine.store)
             }
             None => Weak::new(),

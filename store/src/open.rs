@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tabularaft_schema::{CopyMode, Table};
 
-use crate::Position;
 use crate::checkpoint::layout::{self, SavedTable};
 use crate::checkpoint::{self, DiscTable, LoadedCheckpoint, TablesFile};
 use crate::cluster_state::ClusterState;
@@ -16,6 +15,7 @@ use crate::local::LocalTables;
 use crate::options::StoreOptions;
 use crate::state::{State, Unsaved};
 use crate::table_state::{Body, Saved, TableState};
+use crate::{LogIndex, Position};
 
 /// The state as of the last checkpoint, the file it came from, and its position.
 pub(crate) type Opened = (State, Option<Arc<TablesFile>>, Option<Position>);
@@ -25,6 +25,9 @@ pub(crate) fn open(options: &StoreOptions) -> Result<Opened, StoreError> {
     let local = LocalTables::new(options.dir.clone(), Arc::clone(&options.disc), options.cache_bytes);
     let loaded = file.as_ref().map(checkpoint::load).transpose()?.flatten();
     let cluster = loaded.as_ref().map_or_else(ClusterState::default, |loaded| loaded.cluster.clone());
+    if let (Some(file), Some(purged)) = (&file, options.purged_upto) {
+        reaches(file.path(), cluster.applied.map(Position::log_index), purged)?;
+    }
     let mut state = State::new(options.node.clone(), cluster, file.clone(), local, options.load_buffer_bytes);
     state.replayed_upto = options.replayed_upto;
     if let Some(loaded) = loaded {
@@ -39,6 +42,19 @@ pub(crate) fn open(options: &StoreOptions) -> Result<Opened, StoreError> {
 fn open_file(dir: &Path, options: &StoreOptions) -> Result<Arc<TablesFile>, StoreError> {
     options.disc.files().create_dir_all(dir).map_err(|error| StoreError::io("creating", dir, error))?;
     TablesFile::open(dir.join(layout::FILE_NAME), Arc::clone(&options.disc), options.cache_bytes)
+}
+
+/// What the log has let go of is in the checkpoint, or it is nowhere on this node.
+fn reaches(file: &Path, reached: Option<LogIndex>, purged: LogIndex) -> Result<(), StoreError> {
+    if reached >= Some(purged) {
+        return Ok(());
+    }
+    let reached = reached.map_or_else(|| "is empty".to_owned(), |at| format!("ends at log index {at}"));
+    Err(StoreError::Damaged {
+        file: file.to_owned(),
+        what: "the checkpoint".to_owned(),
+        why: format!("it {reached}, but the log begins behind {purged}"),
+    })
 }
 
 /// Tables that the checkpoint has not are loading, ram tables among them: their records come from a peer, or start

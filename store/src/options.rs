@@ -47,6 +47,8 @@ pub struct StoreOptions {
     /// the log creates up to here is not filled from the log: it is loading, as a ram table of the checkpoint is. `None`:
     /// the node has not lived before.
     pub replayed_upto: Option<LogIndex>,
+    /// Up to here the log is purged, so that the checkpoint must reach at least as far: if not, opening is refused.
+    pub purged_upto: Option<LogIndex>,
     /// Called after each checkpoint.
     pub on_checkpoint: Option<OnCheckpoint>,
 }
@@ -67,6 +69,7 @@ impl StoreOptions {
             load_buffer_bytes: 64 * Self::MIB,
             history_bytes: 16 * Self::MIB,
             replayed_upto: None,
+            purged_upto: None,
             on_checkpoint: None,
         }
     }
@@ -89,6 +92,7 @@ impl std::fmt::Debug for StoreOptions {
             .field("load_buffer_bytes", &self.load_buffer_bytes)
             .field("history_bytes", &self.history_bytes)
             .field("replayed_upto", &self.replayed_upto)
+            .field("purged_upto", &self.purged_upto)
             .finish_non_exhaustive()
     }
 }

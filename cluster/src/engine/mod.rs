@@ -300,19 +300,18 @@ impl Engine {
     }
 
     /// Stops in the order in which nothing is lost: first Raft takes and applies no more, then the tasks that wait for
-    /// it end, then the store writes its last checkpoint, and at last the log, which that checkpoint refers to.
-    pub(crate) async fn stop(&self) {
+    /// it end, then the store writes its last checkpoint, and at last the log, which that checkpoint refers to. Says whether
+    /// all that was acknowledged is on disc then.
+    pub(crate) async fn stop(&self) -> bool {
         self.pause().await;
         let (store, log) = (Arc::clone(&self.store), self.log.clone());
         let closed = door::blocking(move || {
             if let Err(error) = store.close() {
                 tracing::error!(%error, "the last checkpoint failed; the log has what it lacks");
             }
-            if let Err(error) = log.close() {
-                tracing::error!(%error, "the log was not closed cleanly");
-            }
+            log.close().inspect_err(|error| tracing::error!(%error, "the log was not closed cleanly")).is_ok()
         });
-        let _ = closed.await;
+        closed.await.unwrap_or(false)
     }
 
     /// A leader that stops lets the voter that is furthest lead, so that nobody has to notice that it is gone.

@@ -35,7 +35,12 @@ impl TablesFile {
             create(&path, disc.as_ref(), cache_bytes)?;
         }
         let file = disc.files().open(&path, Opening::Existing);
-        let file = file.map_err(|error| StoreError::io("opening", &path, error))?;
+        let opening = |error| StoreError::io("opening", &path, error);
+        let file = file.map_err(opening)?;
+        // A database has its name only once its header is whole; redb would take an empty file for a new one.
+        if file.is_empty().map_err(opening)? {
+            return Err(integrity::damaged(&path, "it is cut off at byte 0"));
+        }
         let database = integrity::open(&path, file, cache_bytes)?;
         let file = Self { database, path, disc, next_generation: AtomicU64::new(1), held: Mutex::default() };
         file.check_format()?;

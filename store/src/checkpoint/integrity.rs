@@ -44,7 +44,7 @@ pub(super) fn guard<T>(
     })
 }
 
-fn damaged(path: &Path, why: &str) -> StoreError {
+pub(super) fn damaged(path: &Path, why: &str) -> StoreError {
     StoreError::Damaged { file: path.to_owned(), what: "the database".to_owned(), why: why.to_owned() }
 }
 

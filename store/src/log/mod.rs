@@ -9,6 +9,7 @@
 //! | `shared.rs`, `writer.rs` | the queue, and the thread that empties it |
 //! | `table.rs`, `outline.rs` | what is known in memory of each entry and of the two ends |
 //! | `segment.rs`, `frame.rs`, `record.rs` | the three layers of the format, from the outside in |
+//! | `end_mark.rs` | up to where the log was written, kept beside it |
 //! | `recovery.rs` | opening: replay, torn tails and damage |
 //! | `reader.rs` | reading entries that are not in memory any more |
 //!
@@ -30,6 +31,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod end_mark;
 mod entry;
 mod error;
 mod fields;

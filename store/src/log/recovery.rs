@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::entry::TornTail;
+use super::end_mark;
+use super::entry::{SyncedMark, TornTail};
 use super::frame::{FORMAT_VERSION, Frame, FrameFault, ends_with_trailer};
 use super::record::Record;
 use super::segment::{self, Marks, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
@@ -34,6 +35,8 @@ pub(super) struct Replayed {
     /// By number; the last one is being written. Empty: there is no log yet.
     pub(super) spans: BTreeMap<u64, SegmentSpan>,
     pub(super) cut: Option<TornTail>,
+    /// Up to where the log must reach, as was noted beside it.
+    least: Option<SyncedMark>,
 }
 
 impl Replayed {
@@ -51,7 +54,13 @@ pub(super) fn recover(dir: &Path, options: &LogOptions) -> Result<Replayed, LogE
             return Err(LogError::MissingSegment { dir: dir.to_owned(), number: number + 1 });
         }
     }
-    let mut replayed = Replayed::default();
+    let least = end_mark::least(dir, options)?;
+    if let Some(SyncedMark { segment: number, .. }) = least
+        && numbers.last().is_none_or(|last| *last < number)
+    {
+        return Err(LogError::MissingSegment { dir: dir.to_owned(), number });
+    }
+    let mut replayed = Replayed { least, ..Replayed::default() };
     let mut files = numbers.iter().map(|&number| load(dir, number, options)).peekable();
     while let Some(file) = files.next() {
         let file = file?;
@@ -139,6 +148,7 @@ impl Replayed {
             Some(_) => return Err(tail.corrupt()),
             None => {
                 self.cut = tail.judge(options.machine_crashed)?;
+                tail.reaches(self.least)?;
                 settle(&span, bytes.len() as u64, self.cut.as_ref(), options)?;
             }
         }
@@ -254,6 +264,17 @@ impl<'a> Tail<'a> {
         }
         let bytes = self.written.len() as u64;
         Ok((bytes > 0).then(|| TornTail { file: self.path.to_owned(), offset: self.offset, bytes }))
+    }
+
+    /// Refuses a log that ends before the place up to which it is known to have been written.
+    fn reaches(&self, least: Option<SyncedMark>) -> Result<(), LogError> {
+        match least {
+            Some(least) if least > (SyncedMark { segment: self.segment, offset: self.offset }) => {
+                let evidence = format!(", although the segment was written up to byte {}", least.offset);
+                Err(self.corrupt_because(&evidence))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn later_frames(&self) -> impl Iterator<Item = Frame<'_>> {

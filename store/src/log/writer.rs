@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::end_mark::{EndMark, Reach};
 use super::entry::SyncedMark;
 use super::frame::{FrameBuilder, FrameHeader};
 use super::outline::Outline;
@@ -39,6 +40,7 @@ pub(super) struct Writer {
     synced_to: u64,
     /// Up to where zeros (or frames) are known to have been written. Invariant: `current.end <= zeroed_to`.
     zeroed_to: u64,
+    end_mark: EndMark,
 }
 
 /// An entry of the group in hand, and where in its frame it begins.
@@ -60,6 +62,9 @@ impl Writer {
         let end = current.end;
         let capacity = options.segment_bytes();
         let frame = FrameBuilder::default();
+        let reached = SyncedMark { segment: current.segment.number, offset: end };
+        let reach = Reach { written: reached, synced: reached };
+        let end_mark = EndMark::open(&dir, options.disc.as_ref(), reach);
         Self {
             dir,
             options,
@@ -71,12 +76,19 @@ impl Writer {
             capacity,
             synced_to: end,
             zeroed_to: end,
+            end_mark,
         }
     }
 
     /// Writes the next group. Ends when the log is closed, abandoned or has failed.
     fn write_next(&mut self, waits: bool) -> Turn {
-        let group = match self.shared.take_group(waits) {
+        let mut taken = self.shared.take_group(false);
+        if matches!(taken, Taken::Nothing) {
+            // Nobody waits for this. While groups follow each other the next one shows that this one was written.
+            self.note_end();
+            taken = self.shared.take_group(waits);
+        }
+        let group = match taken {
             Taken::Group(group) => group,
             Taken::Nothing => return Turn::Idle,
             Taken::Abandoned => return Turn::Ended,
@@ -257,7 +269,16 @@ impl Writer {
         self.frame.clear();
         let committed = self.shared.lock().committed;
         self.put_frame(committed, true)?;
-        self.sync()
+        self.sync()?;
+        self.note_end();
+        self.end_mark.sync(self.options.disc.as_ref());
+        Ok(())
+    }
+
+    fn note_end(&mut self) {
+        let segment = self.current.segment.number;
+        let mark = |offset| SyncedMark { segment, offset };
+        self.end_mark.note(Reach { written: mark(self.current.end), synced: mark(self.synced_to) });
     }
 
     /// Finishes the current segment and begins the next one, large enough for a frame of the given size.

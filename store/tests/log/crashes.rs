@@ -72,6 +72,8 @@ fn what_was_cut_does_not_come_back_behind_a_shorter_frame() {
         }
     }
     fs::write(&path, &bytes).unwrap();
+    // Nor was it noted.
+    fs::remove_file(dir.path().join("end")).unwrap();
     let refused = RaftLog::open(dir.path(), small_options());
     assert!(matches!(refused, Err(LogError::Corrupt { .. })), "a killed process leaves no hole: {refused:?}");
 

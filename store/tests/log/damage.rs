@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use tabularaft_store::log::{LogEntry, LogError, LogOptions, RaftLog};
+use tabularaft_store::log::{Durability, LogEntry, LogError, LogOptions, RaftLog, simulate_power_loss};
 
 use crate::support::{
-    append_each, copy_dir, done, flip_bit, open, read_all, segment, small_options, temp_dir, written_end,
+    append_each, copy_dir, done, entry, flip_bit, open, read_all, segment, segments, small_options, temp_dir,
+    wait_for_end_mark, written_end,
 };
 
 /// Opens a damaged copy: either the log is what it was, or the damage is reported for that file.
@@ -93,6 +94,77 @@ fn an_earlier_segment_that_lost_its_end_is_reported() {
         Err(LogError::Corrupt { file, .. }) => assert_eq!(file, segment(dir.path(), 2)),
         other => panic!("{other:?}"),
     }
+}
+
+/// Sets the sector that holds the middle of the last frame's header, and what follows, to zeros, and says where it begins.
+fn lose_last_sector(file: &Path) -> u64 {
+    let mut bytes = fs::read(file).unwrap();
+    let start = (written_end(&bytes) - 32) / 512 * 512;
+    bytes[start..].fill(0);
+    fs::write(file, bytes).unwrap();
+    start as u64
+}
+
+/// Opening it names the last segment, and a place in or before the sector.
+fn is_reported(dir: &Path, machine_crashed: bool, sector: u64) {
+    let last = dir.join(segments(dir).pop().unwrap());
+    match RaftLog::open(dir, LogOptions { machine_crashed, ..small_options() }) {
+        Err(LogError::Corrupt { file, offset, reason }) => {
+            assert_eq!(file, last);
+            assert!(offset > sector - 512 && offset < sector + 512, "{offset}, not at {sector}: {reason}");
+        }
+        other => panic!("machine_crashed {machine_crashed}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_closed_log_whose_last_sector_was_lost_is_not_taken_for_a_shorter_one() {
+    let dir = temp_dir();
+    let (log, _) = open(dir.path());
+    append_each(&log, 1, 0..40);
+    log.close().unwrap();
+    let sector = lose_last_sector(&segment(dir.path(), 2));
+    is_reported(dir.path(), false, sector);
+    is_reported(dir.path(), true, sector);
+}
+
+#[test]
+fn the_log_of_a_killed_process_whose_last_sector_was_lost_is_not_taken_for_a_shorter_one() {
+    let dir = temp_dir();
+    let (log, _) = open(dir.path());
+    append_each(&log, 1, 0..11);
+    wait_for_end_mark(dir.path());
+    drop(log);
+    let sector = lose_last_sector(&segment(dir.path(), 1));
+    is_reported(dir.path(), false, sector);
+    // These entries were synced, so that is no excuse.
+    is_reported(dir.path(), true, sector);
+    fs::remove_file(segment(dir.path(), 1)).unwrap();
+    let opened = RaftLog::open(dir.path(), small_options());
+    assert!(matches!(opened, Err(LogError::MissingSegment { number: 1, .. })), "{opened:?}");
+}
+
+#[test]
+fn a_crash_of_the_machine_may_take_what_was_only_written_and_then_the_log_goes_on() {
+    let dir = temp_dir();
+    let (log, _) = open(dir.path());
+    append_each(&log, 1, 0..3);
+    let mark = log.synced();
+    let unsynced = (3..8).map(|index| (entry(1, index, b"not synced"), Durability::Written)).collect();
+    done(|tell| log.append(unsynced, tell)).unwrap();
+    wait_for_end_mark(dir.path());
+    drop(log);
+    simulate_power_loss(dir.path(), mark).unwrap();
+    let crashed = LogOptions { machine_crashed: true, ..small_options() };
+    let (log, recovered) = RaftLog::open(dir.path(), crashed).unwrap();
+    assert_eq!(recovered.entries, 3);
+    drop(log);
+    // What was noted before the crash must not be held against the shorter log that was accepted.
+    let (log, recovered) = open(dir.path());
+    assert_eq!(recovered.entries, 3);
+    append_each(&log, 2, 3..4);
+    log.close().unwrap();
+    assert_eq!(open(dir.path()).1.entries, 4);
 }
 
 #[test]

@@ -7,9 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tabularaft_store::Position;
-use tabularaft_store::log::{Durability, RaftLog};
+use tabularaft_store::log::{Durability, LogError, RaftLog};
 
-use crate::support::{copy_dir, done, entry, open, read_all, segments, small_options, temp_dir};
+use crate::support::{
+    copy_dir, done, entry, open, read_all, segment, segments, small_options, temp_dir, written_end,
+};
 
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/log-v1")
@@ -50,6 +52,41 @@ fn a_log_of_format_1_opens() {
     let entries = read_all(&log);
     assert_eq!(entries[0], entry(1, 5, b"effects of entry 5"));
     assert_eq!(entries.last().unwrap(), &entry(4, 25, b"after the truncation"));
+}
+
+/// The note of where the log of format 1 ends, as this release writes it beside the segments.
+fn end_fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/log-end-v1")
+}
+
+#[test]
+fn a_log_is_held_against_a_note_of_its_end_of_format_1() {
+    if std::env::var_os("TABULARAFT_WRITE_FIXTURES").is_some() {
+        let written = temp_dir();
+        write_log(written.path());
+        fs::create_dir_all(end_fixture()).unwrap();
+        fs::copy(written.path().join("end"), end_fixture().join("end")).unwrap();
+    }
+    let dir = temp_dir();
+    copy_dir(&fixture(), dir.path());
+    copy_dir(&end_fixture(), dir.path());
+    open(dir.path());
+
+    copy_dir(&fixture(), dir.path());
+    copy_dir(&end_fixture(), dir.path());
+    let last = segment(dir.path(), 2);
+    let mut bytes = fs::read(&last).unwrap();
+    let end = written_end(&bytes);
+    // The empty frame that closes a log: 64 bytes and the 8 that end it.
+    bytes[end - 72..].fill(0);
+    fs::write(&last, bytes).unwrap();
+    match RaftLog::open(dir.path(), small_options()) {
+        Err(LogError::Corrupt { file, offset, reason }) => {
+            assert_eq!((file, offset as usize), (last, end - 72));
+            assert!(reason.contains(&format!("written up to byte {end}")), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

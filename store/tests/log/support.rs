@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tabularaft_store::Position;
@@ -69,8 +69,21 @@ pub(crate) fn segment(dir: &Path, number: u64) -> PathBuf {
 pub(crate) fn segments(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name != "end");
     names.sort();
     names
+}
+
+/// Waits until the log, which has nothing to do, has noted how far it was written.
+pub(crate) fn wait_for_end_mark(dir: &Path) {
+    let last = segments(dir).pop().expect("a log has segments");
+    let end = (written_end(&fs::read(dir.join(&last)).unwrap()) as u64).to_le_bytes();
+    let deadline = Instant::now() + DEADLINE;
+    // An offset of eight bytes is not found by chance.
+    while !fs::read(dir.join("end")).unwrap().windows(8).any(|bytes| bytes == end) {
+        assert!(Instant::now() < deadline, "the end of the log was not noted");
+        std::thread::yield_now();
+    }
 }
 
 /// Where the last byte that is not zero stands, plus one: the end of what was written.

@@ -6,6 +6,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tabularaft_store::Effect;
 use tabularaft_store::disc::OsDisc;
@@ -17,6 +18,7 @@ use crate::life::{Life, ids, keys, look, put, tables};
 /// How many damages the suite tries.
 const COUNT: u64 = 300;
 const SECTOR_BYTES: u64 = 512;
+const PAGE_BYTES: u64 = 4096;
 
 /// One damage: which byte of all files, and what became of it.
 #[derive(Debug, Clone, Copy)]
@@ -24,8 +26,12 @@ enum Damage {
     Flip {
         bit: u32,
     },
-    /// The sector around the byte reads as zeros, as after a write that never reached the disc.
-    Zeroed,
+    /// The sector or page around the byte reads as zeros, as after a write that never reached the disc.
+    Zeroed {
+        bytes: u64,
+    },
+    /// The file ends before the byte.
+    CutOff,
 }
 
 /// A generator of its own (SplitMix64), so that a number says which damages were tried.
@@ -100,9 +106,10 @@ fn damage(file: &Path, at: u64, damage: Damage) -> bool {
     let mut bytes = fs::read(file).unwrap();
     match damage {
         Damage::Flip { bit } => bytes[at as usize] ^= 1 << bit,
-        Damage::Zeroed => {
-            let start = (at - at % SECTOR_BYTES) as usize;
-            let end = (start + SECTOR_BYTES as usize).min(bytes.len());
+        Damage::CutOff => bytes.truncate(at as usize),
+        Damage::Zeroed { bytes: block } => {
+            let start = (at - at % block) as usize;
+            let end = (start + block as usize).min(bytes.len());
             if bytes[start..end].iter().all(|byte| *byte == 0) {
                 return false;
             }
@@ -113,15 +120,18 @@ fn damage(file: &Path, at: u64, damage: Damage) -> bool {
     true
 }
 
-/// Damages copies of a node's files, one after the other, and says how many were noticed.
+/// Damages copies of a node's files, one after the other, and says how many were noticed. Tries all before it fails.
 fn try_all(source: &Path, whole: &Content, count: u64, numbers: &mut Numbers) -> (u64, u64) {
     // Where files hold nothing yet, damage is nothing: half of the tries go where something was written.
     let all = files(source);
     let contents: Vec<Vec<u8>> = all.iter().map(|file| fs::read(file).unwrap()).collect();
     let sizes: Vec<u64> = contents.iter().map(|bytes| bytes.len() as u64).collect();
-    let (mut harmless, mut reported) = (0, 0);
+    let (mut harmless, mut reported, mut finds) = (0, 0, Vec::new());
     let scratch = scratch();
-    for number in 0..count {
+    for number in 0.. {
+        if harmless + reported + finds.len() as u64 >= count {
+            break;
+        }
         let mut at = numbers.below(sizes.iter().sum());
         let which = sizes.iter().position(|size| at.checked_sub(*size).map(|rest| at = rest).is_none());
         // Small files would hardly ever be met.
@@ -137,8 +147,10 @@ fn try_all(source: &Path, whole: &Content, count: u64, numbers: &mut Numbers) ->
                 .find(|at| written[*at as usize] != 0)
                 .unwrap_or(at);
         }
-        let kind = match number % 5 {
-            4 => Damage::Zeroed,
+        let kind = match number % 11 {
+            8 => Damage::Zeroed { bytes: SECTOR_BYTES },
+            9 => Damage::Zeroed { bytes: PAGE_BYTES },
+            10 => Damage::CutOff,
             _ => Damage::Flip { bit: numbers.below(8) as u32 },
         };
         let dir = scratch.path().join("node");
@@ -149,18 +161,31 @@ fn try_all(source: &Path, whole: &Content, count: u64, numbers: &mut Numbers) ->
         }
         let tried = format!("number {number}: {kind:?} at byte {at} of {}", file.display());
         match catch_unwind(AssertUnwindSafe(|| look(&dir))) {
-            Ok(Opened::Serves(content)) => {
-                assert!(*content == *whole, "{tried}: the node serves something else than it had");
-                harmless += 1;
+            Ok(Opened::Serves(content)) if *content == *whole => harmless += 1,
+            Ok(Opened::Serves(_)) => {
+                finds.push(format!("{tried}: the node serves something else than it had"))
             }
+            Ok(Opened::Refuses(message)) if names_a_file(&message, &dir) => reported += 1,
             Ok(Opened::Refuses(message)) => {
-                assert!(names_a_file(&message, &dir), "{tried}: the refusal names no file: {message}");
-                reported += 1;
+                finds.push(format!("{tried}: the refusal names no file: {message}"))
             }
-            Err(_) => panic!("{tried}: opening panicked"),
+            Err(_) => finds.push(format!("{tried}: opening panicked")),
         }
     }
+    assert!(finds.is_empty(), "{} finds:\n{}", finds.len(), finds.join("\n"));
     (harmless, reported)
+}
+
+/// Waits until the log has noted how far it was written, which it does when it has nothing else to do.
+fn wait_for_end_mark(log: &Path) {
+    let last = files(log).into_iter().rfind(|file| file.extension().is_some()).unwrap();
+    let written = fs::read(last).unwrap();
+    let end = written.iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !fs::read(log.join("end")).unwrap().windows(8).any(|bytes| bytes == end.to_le_bytes()) {
+        assert!(Instant::now() < deadline, "the end of the log was not noted");
+        std::thread::yield_now();
+    }
 }
 
 /// In memory where there is such a place: here nobody pulls a plug, and waiting for a disc takes most of the time.
@@ -182,6 +207,7 @@ fn damage_anywhere_in_the_files_of_a_node_is_harmless_or_reported() {
         let life = lived(dir.path());
         let whole = life.content().unwrap();
         if killed {
+            wait_for_end_mark(&dir.path().join("log"));
             life.die();
         } else {
             life.end().unwrap();
@@ -195,5 +221,24 @@ fn damage_anywhere_in_the_files_of_a_node_is_harmless_or_reported() {
         let (harmless, reported) = try_all(dir.path(), &whole, count / 2, &mut numbers);
         println!("killed: {killed}; {harmless} harmless, {reported} reported");
         assert!(reported > 0 && harmless > 0, "both happen");
+    }
+}
+
+#[test]
+fn a_node_whose_checkpoint_is_gone_or_empty_does_not_begin_anew_behind_a_purged_log() {
+    let dir = scratch();
+    let life = lived(dir.path());
+    life.checkpoint_and_purge().unwrap();
+    life.end().unwrap();
+    let file = dir.path().join("tables.redb");
+    fs::write(&file, b"").unwrap();
+    for said in ["cut off at byte 0", "it is empty, but the log begins behind"] {
+        match look(dir.path()) {
+            Opened::Refuses(message) => {
+                assert!(message.contains(said) && message.contains(file.to_str().unwrap()), "{message}");
+            }
+            Opened::Serves(_) => panic!("it serves without its checkpoint ({said})"),
+        }
+        fs::remove_file(&file).unwrap();
     }
 }

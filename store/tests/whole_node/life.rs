@@ -47,6 +47,7 @@ impl Life {
             disc,
             checkpoint_interval: Duration::from_secs(3_600),
             replayed_upto: log.bounds().last.map(|last| LogIndex(last.index)),
+            purged_upto: log.bounds().purged.map(|purged| LogIndex(purged.index)),
             ..StoreOptions::new(me())
         })
         .map_err(said)?;
