@@ -1,7 +1,7 @@
 //! Files and directories, as the store uses them. In production they are the operating system's; a simulation puts its
 //! own disc here, which forgets what was not synced when the power fails.
 //!
-//! Exports and backups are written for people, wherever these want them, and do not pass here.
+//! Exports are written for people, wherever these want them, and do not pass here.
 
 use std::ffi::OsString;
 use std::fmt;

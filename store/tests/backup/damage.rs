@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use tabularaft_store::{BackupError, BackupReader};
 
+use crate::damages::{self, Damage};
 use crate::support::{read, written};
 
 fn refused(bytes: &[u8]) -> BackupError {
@@ -63,6 +64,31 @@ fn a_newer_format_is_named_and_not_judged() {
     bytes[12..16].copy_from_slice(&crc.to_le_bytes());
     let said = refused(&bytes).to_string();
     assert_eq!(said, "b.backup is a backup of format version 7, this build reads up to 1: use a newer build");
+}
+
+#[test]
+fn damage_anywhere_in_the_file_of_a_backup_is_reported() {
+    let (count, mut numbers) = damages::asked(300);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b.backup");
+    // Several chunks of records.
+    let (bytes, _) = written(30_000);
+    for number in 0..count {
+        let at = numbers.below(bytes.len() as u64);
+        let kind = Damage::number(number, &mut numbers);
+        let mut damaged = bytes.clone();
+        if !kind.strike(&mut damaged, at) {
+            continue;
+        }
+        std::fs::write(&path, damaged).unwrap();
+        let said = match BackupReader::open(&path).and_then(|mut reader| reader.verify()) {
+            Ok(_) => panic!("number {number}: {kind:?} at byte {at} was not noticed"),
+            Err(error) => error.to_string(),
+        };
+        let named = said.contains(path.to_str().unwrap());
+        let placed = said.contains("at byte ") || said.contains("its first bytes are others");
+        assert!(named && placed, "number {number}: {kind:?} at byte {at}: {said}");
+    }
 }
 
 /// Where each frame begins, behind the preamble.

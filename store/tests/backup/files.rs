@@ -1,6 +1,7 @@
 //! What was written comes back.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tabularaft_schema::{Record, TableKind};
@@ -8,6 +9,7 @@ use tabularaft_store::{
     BackupDecoder, BackupError, BackupFile, BackupItem, BackupReader, BackupWriter, ContentDigest,
 };
 
+use crate::cut::CutDisc;
 use crate::support::{header, read, record, table, tables, written};
 
 #[test]
@@ -112,6 +114,33 @@ fn a_file_has_its_name_only_when_it_is_complete() {
     writer.finish().unwrap().0.finish().unwrap();
     assert_eq!(BackupReader::open(&path).unwrap().verify().unwrap().records, 0);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_backup_that_is_cut_off_at_any_operation_leaves_the_old_file_or_the_new_one() {
+    let (old, _) = written(10);
+    let new = table(4, "words", TableKind::OrderedSet);
+    for at in 1.. {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("b.backup");
+        std::fs::write(&path, &old).unwrap();
+        let disc = Arc::new(CutDisc::at(at));
+        let finished = BackupFile::create_on(&path, Arc::clone(&disc) as _).and_then(|file| {
+            let mut writer = BackupWriter::new("b.backup", file, &header(), vec![new.clone()])?;
+            (0..5_000).try_for_each(|id| writer.push(0, &record(&new, id, "as long as a word may be")))?;
+            writer.finish()?.0.finish()
+        });
+        let records = BackupReader::open(&path).unwrap().verify().unwrap().records;
+        assert!(records == 10 || records == 5_000, "cut {at}: {records} records");
+        assert!(finished.is_err() || records == 5_000, "cut {at}: what was finished is not there");
+        // The dead do not clean up; the next backup of that name does.
+        BackupFile::create(&path).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        if finished.is_ok() && !disc.is_cut() {
+            assert!(at > 5, "a backup has several operations, not {at}");
+            return;
+        }
+    }
 }
 
 #[test]

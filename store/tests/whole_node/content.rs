@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tabularaft_schema::TableId;
 use tabularaft_store::log::{LogEntry, RaftLog};
-use tabularaft_store::{Identity, LogIndex, Store, TableDigest};
+use tabularaft_store::{Identity, LogIndex, Store, TableDigest, View};
 
 /// Everything that a node gives back after a restart.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(crate) struct Content {
 }
 
 /// A table by both ways to its records: all of them one after the other, and each by its key.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TableContent {
     id: TableId,
     digest: TableDigest,
@@ -34,6 +34,21 @@ impl Content {
     ) -> Result<Self, String> {
         let said = |error: &dyn std::fmt::Display| error.to_string();
         let view = store.view();
+        let tables = TableContent::all(&view, keys)?;
+        Ok(Self {
+            identity: Identity { life: 0, clean_shutdown: true, ..identity.clone() },
+            vote: log.vote().map(|vote| vote.to_vec()),
+            entries: log.read(0..u64::MAX, usize::MAX).map_err(|error| said(&error))?,
+            applied: view.applied_index(),
+            tables,
+        })
+    }
+}
+
+impl TableContent {
+    /// All tables that can be read.
+    pub(crate) fn all(view: &View, keys: &[String]) -> Result<Vec<Self>, String> {
+        let said = |error: &dyn std::fmt::Display| error.to_string();
         let mut tables = Vec::new();
         for table in view.tables().filter(|table| table.is_ready()) {
             let digest = table.digest().map_err(|error| said(&error))?;
@@ -43,15 +58,13 @@ impl Content {
                     by_key.add(key.as_bytes(), row.version(), row.value());
                 }
             }
-            tables.push(TableContent { id: table.id(), digest, by_key });
+            tables.push(Self { id: table.id(), digest, by_key });
         }
-        Ok(Self {
-            identity: Identity { life: 0, clean_shutdown: true, ..identity.clone() },
-            vote: log.vote().map(|vote| vote.to_vec()),
-            entries: log.read(0..u64::MAX, usize::MAX).map_err(|error| said(&error))?,
-            applied: view.applied_index(),
-            tables,
-        })
+        Ok(tables)
+    }
+
+    pub(crate) fn id(&self) -> TableId {
+        self.id
     }
 }
 

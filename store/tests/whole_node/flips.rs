@@ -13,42 +13,11 @@ use tabularaft_store::disc::OsDisc;
 use tempfile::TempDir;
 
 use crate::content::{Content, Opened, names_a_file};
+use crate::damages::{self, Damage, Numbers};
 use crate::life::{Life, ids, keys, look, put, tables};
 
 /// How many damages the suite tries.
 const COUNT: u64 = 300;
-const SECTOR_BYTES: u64 = 512;
-const PAGE_BYTES: u64 = 4096;
-
-/// One damage: which byte of all files, and what became of it.
-#[derive(Debug, Clone, Copy)]
-enum Damage {
-    Flip {
-        bit: u32,
-    },
-    /// The sector or page around the byte reads as zeros, as after a write that never reached the disc.
-    Zeroed {
-        bytes: u64,
-    },
-    /// The file ends before the byte.
-    CutOff,
-}
-
-/// A generator of its own (SplitMix64), so that a number says which damages were tried.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-}
 
 /// A node that has lived: several checkpoints, a purged log, a tail, local tables, a vote.
 fn lived(dir: &Path) -> Life {
@@ -102,24 +71,6 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn damage(file: &Path, at: u64, damage: Damage) -> bool {
-    let mut bytes = fs::read(file).unwrap();
-    match damage {
-        Damage::Flip { bit } => bytes[at as usize] ^= 1 << bit,
-        Damage::CutOff => bytes.truncate(at as usize),
-        Damage::Zeroed { bytes: block } => {
-            let start = (at - at % block) as usize;
-            let end = (start + block as usize).min(bytes.len());
-            if bytes[start..end].iter().all(|byte| *byte == 0) {
-                return false;
-            }
-            bytes[start..end].fill(0);
-        }
-    }
-    fs::write(file, bytes).unwrap();
-    true
-}
-
 /// Damages copies of a node's files, one after the other, and says how many were noticed. Tries all before it fails.
 fn try_all(source: &Path, whole: &Content, count: u64, numbers: &mut Numbers) -> (u64, u64) {
     // Where files hold nothing yet, damage is nothing: half of the tries go where something was written.
@@ -141,24 +92,17 @@ fn try_all(source: &Path, whole: &Content, count: u64, numbers: &mut Numbers) ->
             continue;
         }
         if number % 2 == 0 {
-            let written = &contents[which];
-            at = (0..u64::MAX)
-                .map(|step| (at + step) % sizes[which])
-                .find(|at| written[*at as usize] != 0)
-                .unwrap_or(at);
+            at = damages::written_from(&contents[which], at);
         }
-        let kind = match number % 11 {
-            8 => Damage::Zeroed { bytes: SECTOR_BYTES },
-            9 => Damage::Zeroed { bytes: PAGE_BYTES },
-            10 => Damage::CutOff,
-            _ => Damage::Flip { bit: numbers.below(8) as u32 },
-        };
+        let kind = Damage::number(number, numbers);
         let dir = scratch.path().join("node");
         copy(source, &dir);
         let file = dir.join(all[which].strip_prefix(source).unwrap());
-        if !damage(&file, at, kind) {
+        let mut bytes = contents[which].clone();
+        if !kind.strike(&mut bytes, at) {
             continue;
         }
+        fs::write(&file, bytes).unwrap();
         let tried = format!("number {number}: {kind:?} at byte {at} of {}", file.display());
         match catch_unwind(AssertUnwindSafe(|| look(&dir))) {
             Ok(Opened::Serves(content)) if *content == *whole => harmless += 1,
@@ -194,14 +138,9 @@ pub(crate) fn scratch() -> TempDir {
     if memory.is_dir() { TempDir::new_in(memory).unwrap() } else { TempDir::new().unwrap() }
 }
 
-fn asked(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
-}
-
 #[test]
 fn damage_anywhere_in_the_files_of_a_node_is_harmless_or_reported() {
-    let count = asked("TABULARAFT_FLIPS", COUNT);
-    let mut numbers = Numbers(asked("TABULARAFT_FLIPS_SEED", 1));
+    let (count, mut numbers) = damages::asked(COUNT);
     for killed in [false, true] {
         let dir = scratch();
         let life = lived(dir.path());

@@ -20,7 +20,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running node.
 pub(crate) struct Life {
-    dir: DataDir,
+    pub(crate) dir: DataDir,
     identity: Identity,
     pub(crate) log: RaftLog,
     pub(crate) store: Arc<Store>,
@@ -30,6 +30,15 @@ impl Life {
     /// Starts a node, a new one if the directory is empty, and applies what its log has and its checkpoint lacks.
     pub(crate) fn begin(path: &Path, disc: Arc<dyn DiscControl>) -> Result<Self, String> {
         let dir = DataDir::open_on(path, Arc::clone(&disc)).map_err(said)?;
+        // A change of membership was interrupted: the data of before comes back.
+        if let Some(retired) = dir.pending_retirement().map_err(said)? {
+            dir.restore(&retired).map_err(said)?;
+        }
+        Self::begin_in(dir, disc)
+    }
+
+    /// The same, in a directory that is held already.
+    pub(crate) fn begin_in(dir: DataDir, disc: Arc<dyn DiscControl>) -> Result<Self, String> {
         let mut identity = match Identity::load_held(&dir).map_err(said)? {
             Some(identity) => identity,
             None => Identity::new("c", 7, me(), 1),
@@ -43,7 +52,7 @@ impl Life {
         };
         let (log, _) = RaftLog::open(&dir.log_dir(), options).map_err(said)?;
         let store = Store::open(StoreOptions {
-            dir: Some(path.to_owned()),
+            dir: Some(dir.path().to_owned()),
             disc,
             checkpoint_interval: Duration::from_secs(3_600),
             replayed_upto: log.bounds().last.map(|last| LogIndex(last.index)),
@@ -52,6 +61,11 @@ impl Life {
         })
         .map_err(said)?;
         let life = Self { dir, identity, log, store };
+        // As Raft does at its start: the log begins where a snapshot was installed, if it does not reach that far.
+        let (applied, last) = (life.store.view().applied(), life.log.bounds().last);
+        if let Some(applied) = applied.filter(|at| last.is_none_or(|last| at.index > last.index)) {
+            life.purge(applied)?;
+        }
         life.replay()?;
         Ok(life)
     }
@@ -99,7 +113,10 @@ impl Life {
 
     pub(crate) fn checkpoint_and_purge(&self) -> Result<(), String> {
         self.store.checkpoint_now(true).map_err(said)?;
-        let Some(upto) = self.store.checkpointed() else { return Ok(()) };
+        self.store.checkpointed().map_or(Ok(()), |upto| self.purge(upto))
+    }
+
+    pub(crate) fn purge(&self, upto: Position) -> Result<(), String> {
         done(|tell| self.log.purge(upto, tell)).map_err(said)
     }
 

@@ -4,5 +4,7 @@
 mod content;
 mod crash_points;
 mod cut;
+mod damages;
 mod flips;
 mod life;
+mod receipts;

@@ -1,4 +1,4 @@
-//! `cargo xtask flips --count N`: the store's test of damaged files, optimised and with more damages than in the suite.
+//! `cargo xtask flips --count N`: the store's tests of damaged files and backups, optimised and with more damages than in the suite.
 
 use crate::step;
 
@@ -8,7 +8,17 @@ const SEED: &str = "1";
 
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     let (count, seed) = asked(words)?;
-    let test = ["test", "--release", "--package", "tabularaft-store", "--test", "whole_node", "--"];
+    let test = [
+        "test",
+        "--release",
+        "--package",
+        "tabularaft-store",
+        "--test",
+        "whole_node",
+        "--test",
+        "backup",
+        "--",
+    ];
     let mut command = step::cargo(&test);
     command.args(["damage_anywhere", "--nocapture"]);
     // A damaged database may panic, which is caught, and happens often here.

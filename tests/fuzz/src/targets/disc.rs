@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use tabularaft::decoders;
 use tabularaft::store::log::{LogOptions, RaftLog};
-use tabularaft::store::{Batch, Identity, decoders as store};
+use tabularaft::store::{BackupReader, Batch, Identity, decoders as store};
 
 /// An entry of the Raft log.
 pub(super) fn log_entry(bytes: &[u8]) {
@@ -85,6 +85,43 @@ pub(super) fn identity(bytes: &[u8]) {
     text.extend_from_slice(bytes);
     fs::write(&file, text).expect("a file in it");
     let _ = Identity::load(dir.path());
+}
+
+/// A backup, as it is and with checksums that fit. What it says of itself and each of its records is read.
+pub(super) fn backup(bytes: &[u8]) {
+    read_backup(bytes);
+    read_backup(&with_frame_checksums(bytes.to_vec()));
+}
+
+fn read_backup(bytes: &[u8]) {
+    let Ok(mut reader) = BackupReader::new("the input", bytes) else { return };
+    let mut records = 0;
+    for entry in &mut reader {
+        let Ok(entry) = entry else { return };
+        let _ = entry.to_json();
+        records += 1;
+    }
+    let summary = reader.summary().expect("a backup that is read without an error has an end");
+    assert_eq!((summary.records, summary.bytes), (records, bytes.len() as u64));
+}
+
+const PREAMBLE_BYTES: usize = 16;
+const FRAME_HEAD_BYTES: usize = 9;
+
+fn with_frame_checksums(mut bytes: Vec<u8>) -> Vec<u8> {
+    if let Some(crc) = bytes.get(..PREAMBLE_BYTES - 4).map(crc32c::crc32c) {
+        put(&mut bytes, PREAMBLE_BYTES - 4, crc);
+    }
+    let mut at = PREAMBLE_BYTES;
+    while let Some(head) = bytes.get(at..).and_then(|rest| rest.first_chunk::<FRAME_HEAD_BYTES>()) {
+        let [kind, a, b, c, d, ..] = *head;
+        let end = (at + FRAME_HEAD_BYTES).saturating_add(u32::from_le_bytes([a, b, c, d]) as usize);
+        let Some(payload) = bytes.get(at + FRAME_HEAD_BYTES..end) else { break };
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&[kind, a, b, c, d]), payload);
+        put(&mut bytes, at + 5, crc);
+        at = end;
+    }
+    bytes
 }
 
 /// Files of fuzzers are better off in memory, where there is such a place.

@@ -22,6 +22,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "copy_chunk", run: disc::copy_chunk },
     Target { name: "image", run: disc::image },
     Target { name: "identity", run: disc::identity },
+    Target { name: "backup", run: disc::backup },
     Target { name: "record", run: schema::record },
     Target { name: "record_json", run: schema::record_json },
     Target { name: "key", run: schema::key },
