@@ -91,6 +91,9 @@ fn a_cluster_goes_on_with_one_of_three_and_the_lost_nodes_are_refused_when_they_
         let found = cluster.nodes[0].done(&["get", "note", &id.to_string()]);
         assert!(found.contains("before"), "record {id} is there: {found}");
     }
+    let status = cluster.nodes[0].done(&["cluster", "status"]);
+    let recovered = status.lines().find(|line| line.starts_with("recovered")).unwrap_or_default();
+    assert!([name(0), name(1), name(2)].iter().all(|name| recovered.contains(name)), "{status}");
     // The two others are a majority of the cluster that was. They come back, and learn that they are no members.
     cluster.start_again(1);
     cluster.start_again(2);

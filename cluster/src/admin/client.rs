@@ -13,7 +13,7 @@ use super::protocol::{
     AdminReply, AdminRequest, Cursor, OnLocalData, OperationId, Outcome, Page, Progress, ReadMode,
     ScanRequest, TableRef,
 };
-use super::{ClusterStatus, TableInfo, TableSummary, VerifyReport};
+use super::{ClusterStatus, RecoveryStatus, TableInfo, TableSummary, VerifyReport};
 use crate::door;
 use crate::peers::FEATURE_LEVEL;
 use crate::transport::{
@@ -88,6 +88,14 @@ impl AdminClient {
     pub async fn status(&self) -> Result<ClusterStatus, AdminError> {
         match self.ask(&AdminRequest::Status).await? {
             AdminReply::Status(status) => Ok(status),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// The times that the cluster went on without its majority, the last one last.
+    pub async fn recoveries(&self) -> Result<Vec<RecoveryStatus>, AdminError> {
+        match self.ask(&AdminRequest::Recoveries).await? {
+            AdminReply::Recoveries(recoveries) => Ok(recoveries),
             other => Err(self.unexpected(&other)),
         }
     }

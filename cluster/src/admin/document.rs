@@ -34,6 +34,23 @@ pub struct ClusterStatus {
     pub removed: Vec<NodeName>,
 }
 
+/// One time that the cluster went on without its majority.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryStatus {
+    /// The id of the cluster before, in hexadecimal digits. Its members are refused.
+    pub former_cluster_id: String,
+    /// The id of the cluster since then.
+    pub cluster_id: String,
+    /// The log index at which it happened.
+    pub at_log_index: u64,
+    /// When, in milliseconds since 1970, by the clock of the machine.
+    pub at_unix_ms: u64,
+    /// The node whose data the cluster went on with.
+    pub by: NodeName,
+    /// The members that it went on without.
+    pub without: Vec<NodeName>,
+}
+
 /// Whom or what a node waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotReadyStatus {

@@ -25,7 +25,7 @@ mod watched;
 pub use client::{AdminClient, Written};
 pub use document::{
     ClusterStatus, CopyDigest, CopyState, CopyStatus, NodeRole, NodeState, NodeStatus, NotReadyStatus,
-    TableInfo, TableSummary, TableVerdict, VerifyReport,
+    RecoveryStatus, TableInfo, TableSummary, TableVerdict, VerifyReport,
 };
 pub use error::{AdminError, AdminErrorKind};
 pub(crate) use filter::RecordFilter;

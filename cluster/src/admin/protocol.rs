@@ -16,7 +16,7 @@ use tabularaft_schema::{
 };
 use tabularaft_store::ContentDigest;
 
-use super::document::{ClusterStatus, TableInfo, TableSummary, VerifyReport};
+use super::document::{ClusterStatus, RecoveryStatus, TableInfo, TableSummary, VerifyReport};
 use super::error::AdminError;
 use super::indexes::{IndexSummary, ScanPlan};
 pub use super::watched::{
@@ -252,6 +252,8 @@ pub enum AdminRequest {
         /// Tables that were empty when the swaps were planned.
         empty: Vec<TableId>,
     },
+    /// The times that the cluster went on without its majority. Answered with [`AdminReply::Recoveries`].
+    Recoveries,
 }
 
 /// What a node answers.
@@ -316,6 +318,8 @@ pub enum AdminReply {
     Indexes(Vec<IndexSummary>),
     /// To [`AdminRequest::Explain`].
     Plan(ScanPlan),
+    /// To [`AdminRequest::Recoveries`], the last one last.
+    Recoveries(Vec<RecoveryStatus>),
 }
 
 /// A table gets another name.
@@ -499,6 +503,7 @@ impl AdminRequest {
                 | Self::Scan(_)
                 | Self::IndexList { .. }
                 | Self::Explain(_)
+                | Self::Recoveries
                 | Self::Watch(_)
                 | Self::FormerShapes { .. }
                 | Self::Progress { .. }

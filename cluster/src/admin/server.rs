@@ -119,6 +119,7 @@ pub(crate) async fn answer(node: &Arc<NodeInner>, request: AdminRequest) -> Answ
         }
         AdminRequest::IndexList { table } => indexes::list(node, &table),
         AdminRequest::Explain(scan) => records::explain(node, &scan),
+        AdminRequest::Recoveries => status::recoveries(node).map(AdminReply::Recoveries),
         AdminRequest::PutMany { table, records } => records::put_many(node, &table, records).await,
         AdminRequest::Get { table, key, read } => records::get(node, &table, &key, read).await,
         AdminRequest::Delete { table, key } => records::delete(node, &table, key).await,

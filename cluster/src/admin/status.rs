@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tabularaft_schema::{NodeId, NodeName, TableName};
-use tabularaft_store::{Member, SystemState};
+use tabularaft_store::{Member, Recovery, SystemState};
 
 use super::AdminError;
 use super::answers::{engine, no_table};
 use super::document::{
-    ClusterStatus, CopyState, CopyStatus, NodeRole, NodeState, NodeStatus, NotReadyStatus, TableInfo,
-    TableSummary,
+    ClusterStatus, CopyState, CopyStatus, NodeRole, NodeState, NodeStatus, NotReadyStatus, RecoveryStatus,
+    TableInfo, TableSummary,
 };
 use crate::calls;
 use crate::door;
@@ -65,6 +65,20 @@ pub(super) async fn cluster(node: &Arc<NodeInner>) -> Result<ClusterStatus, Admi
         nodes,
         removed: removed_names(system),
     })
+}
+
+/// The times that the cluster went on without its majority.
+pub(super) fn recoveries(node: &NodeInner) -> Result<Vec<RecoveryStatus>, AdminError> {
+    let view = engine(node)?.store.view();
+    let shown = |recovery: &Recovery| RecoveryStatus {
+        former_cluster_id: format!("{:032x}", recovery.former_id),
+        cluster_id: format!("{:032x}", recovery.cluster_id),
+        at_log_index: recovery.at.0,
+        at_unix_ms: recovery.at_unix_ms,
+        by: recovery.by.clone(),
+        without: recovery.without.clone(),
+    };
+    Ok(view.system().recoveries.iter().map(shown).collect())
 }
 
 /// The names that were removed and have not come back under a new id.

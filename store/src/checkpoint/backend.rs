@@ -1,8 +1,8 @@
 //! The database's storage, on a file of the disc's door.
 
 use std::io;
-use std::ops::Bound;
-use std::sync::Arc;
+use std::ops::{Bound, Range};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::{BackendError, StorageBackend};
 
@@ -12,11 +12,30 @@ use crate::files::DiscFile;
 #[derive(Debug)]
 pub(super) struct Backend {
     file: Arc<dyn DiscFile>,
+    last_read: LastRead,
 }
+
+/// Which bytes were read last: where verification ends early, the page that does not fit.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LastRead(Arc<Mutex<Range<u64>>>);
 
 impl Backend {
     pub(super) fn new(file: Arc<dyn DiscFile>) -> Self {
-        Self { file }
+        Self { file, last_read: LastRead::default() }
+    }
+
+    pub(super) fn last_read(&self) -> LastRead {
+        self.last_read.clone()
+    }
+}
+
+impl LastRead {
+    pub(super) fn get(&self) -> Range<u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, offset: u64, bytes: usize) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = offset..offset.saturating_add(bytes as u64);
     }
 }
 
@@ -26,6 +45,7 @@ impl StorageBackend for Backend {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.last_read.set(offset, out.len());
         self.file.read_exact_at(out, offset)
     }
 

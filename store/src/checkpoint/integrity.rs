@@ -4,6 +4,7 @@
 //! looking at them. A record's own checksum notices a changed record; it does not notice a changed branch page, which
 //! leads a lookup to the wrong leaf: the record then seems not to exist. So all pages are verified before any is used.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,15 +20,29 @@ use crate::files::DiscFile;
 /// written.
 pub(super) fn open(path: &Path, file: Arc<dyn DiscFile>, cache_bytes: usize) -> Result<Database, StoreError> {
     newest_commit_counts(path, file.as_ref())?;
-    guard(path, "opening", || {
+    let backend = Backend::new(file);
+    let last_read = backend.last_read();
+    let opened = guard(path, "opening", || {
         let mut database = Builder::new()
             .set_cache_size(cache_bytes)
-            .create_with_backend(Backend::new(file))
+            .create_with_backend(backend)
             .map_err(|error| StoreError::database("opening", path, error))?;
         let whole =
             database.check_integrity().map_err(|error| StoreError::database("verifying", path, error))?;
         if whole { Ok(database) } else { Err(damaged(path, "its pages do not fit together")) }
-    })
+    });
+    opened.map_err(|error| located(error, &last_read.get()))
+}
+
+/// Verification ends at the first page that does not fit, so that is the one that was read last.
+fn located(error: StoreError, read: &Range<u64>) -> StoreError {
+    match error {
+        StoreError::Damaged { file, what, why } => {
+            let why = format!("{why}; noticed in bytes {} to {}", read.start, read.end);
+            StoreError::Damaged { file, what, why }
+        }
+        error => error,
+    }
 }
 
 /// Runs something that reads the file. Where redb meets bytes that it cannot have written, it may panic: for whoever
@@ -49,6 +64,7 @@ pub(super) fn damaged(path: &Path, why: &str) -> StoreError {
 }
 
 // The header of redb's file format 3: a byte of flags, then two commits, of which one flag says which counts.
+const MAGIC: &[u8] = b"redb\x1A\x0A\xA9\x0D\x0A";
 const HEADER_BYTES: usize = 320;
 const FLAGS_AT: usize = 9;
 const SECOND_COUNTS: u8 = 1;
@@ -68,6 +84,9 @@ fn newest_commit_counts(path: &Path, file: &dyn DiscFile) -> Result<(), StoreErr
         return Ok(());
     }
     file.read_exact_at(&mut header, 0).map_err(failed)?;
+    if !header.starts_with(MAGIC) {
+        return Err(damaged(path, "its first bytes (from byte 0) are not those of a database"));
+    }
     let flags = header.get(FLAGS_AT).copied().unwrap_or_default();
     let (first, second) = (commit(&header, 0), commit(&header, 1));
     let (counts, other) = if flags & SECOND_COUNTS == 0 { (first, second) } else { (second, first) };

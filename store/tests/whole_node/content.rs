@@ -1,7 +1,5 @@
 //! What a node knows, as far as anybody can ask for it.
 
-use std::path::PathBuf;
-
 use tabularaft_schema::TableId;
 use tabularaft_store::log::{LogEntry, RaftLog};
 use tabularaft_store::{Identity, LogIndex, Store, TableDigest, View};
@@ -74,10 +72,4 @@ pub(crate) enum Opened {
     Serves(Box<Content>),
     /// It refused, in these words.
     Refuses(String),
-}
-
-/// Whether a refusal names one of the node's files, or a gap between them.
-pub(crate) fn names_a_file(message: &str, dir: &std::path::Path) -> bool {
-    let dir: PathBuf = dir.into();
-    message.contains(&dir.display().to_string()) || message.contains("the log has a gap")
 }

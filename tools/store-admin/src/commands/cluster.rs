@@ -1,5 +1,7 @@
 //! `cluster status|join|leave|remove`
 
+use tabularaft::admin::AdminErrorKind;
+
 use crate::args::{ClusterCommand, GlobalArgs, JoinArgs, RemoveArgs};
 use crate::failure::Outcome;
 use crate::output;
@@ -17,8 +19,15 @@ pub(super) async fn run(global: &GlobalArgs, command: ClusterCommand) -> Outcome
 }
 
 async fn status(global: &GlobalArgs, json: bool) -> Outcome {
-    let status = connect(global).await?.status().await?;
-    if json { output::print_json(&status) } else { output::print(&output::status_text(&status)) }
+    let client = connect(global).await?;
+    let status = client.status().await?;
+    let recoveries = match client.recoveries().await {
+        // An older node does not know the question.
+        Err(error) if error.kind == AdminErrorKind::Invalid => Vec::new(),
+        answer => answer?,
+    };
+    let shown = output::ShownStatus { status, recoveries };
+    if json { output::print_json(&shown) } else { output::print(&output::status_text(&shown)) }
 }
 
 async fn join(global: &GlobalArgs, args: &JoinArgs) -> Outcome {

@@ -18,7 +18,7 @@ pub(crate) use backup::{backup_text, restore_text};
 pub(crate) use columns::Columns;
 pub(crate) use progress::{Amount, Bar};
 pub(crate) use size::{bytes, count, duration};
-pub(crate) use status::status_text;
+pub(crate) use status::{ShownStatus, status_text};
 pub(crate) use tables::{TableDocument, index_text, info_text, list_text};
 pub(crate) use verdict::verdict_text;
 

@@ -3,13 +3,30 @@
 use std::fmt::Display;
 
 use serde::Serialize;
-use tabularaft::admin::{ClusterStatus, NodeStatus, NotReadyStatus};
+use tabularaft::admin::{ClusterStatus, NodeStatus, NotReadyStatus, RecoveryStatus};
 
 use super::{Columns, bytes, count};
 
+/// What `cluster status` shows. With `--json` the fields of the status and the list of recoveries stand side by side.
+#[derive(Debug, Serialize)]
+pub(crate) struct ShownStatus {
+    #[serde(flatten)]
+    pub(crate) status: ClusterStatus,
+    /// The times that the cluster went on without its majority.
+    pub(crate) recoveries: Vec<RecoveryStatus>,
+}
+
+impl ShownStatus {
+    /// A status without recoveries.
+    pub(crate) fn of(status: ClusterStatus) -> Self {
+        Self { status, recoveries: Vec::new() }
+    }
+}
+
 /// The status as lines and aligned columns.
-pub(crate) fn status_text(status: &ClusterStatus) -> String {
-    let mut text = head(status);
+pub(crate) fn status_text(shown: &ShownStatus) -> String {
+    let status = &shown.status;
+    let mut text = head(status, &shown.recoveries);
     text.push('\n');
     text.push_str(&nodes(status).text());
     let copies = copies(status);
@@ -20,7 +37,7 @@ pub(crate) fn status_text(status: &ClusterStatus) -> String {
     text
 }
 
-fn head(status: &ClusterStatus) -> String {
+fn head(status: &ClusterStatus, recoveries: &[RecoveryStatus]) -> String {
     let leader = match &status.leader {
         Some(leader) => format!("{leader}, term {}, committed {}", status.term, status.committed),
         None => format!("none known, term {}, committed {}", status.term, status.committed),
@@ -37,6 +54,11 @@ fn head(status: &ClusterStatus) -> String {
     lines.row(["ready".into(), ready]);
     if !status.removed.is_empty() {
         lines.row(["removed".into(), list(&status.removed)]);
+    }
+    for recovery in recoveries {
+        let RecoveryStatus { by, at_log_index, without, .. } = recovery;
+        let text = format!("by {by} at log index {at_log_index}, without {}", list(without));
+        lines.row(["recovered".into(), text]);
     }
     lines.text()
 }
@@ -177,7 +199,7 @@ n2@h    voter  stopped   1            -        -    -  127.0.0.1:7100
 TABLE  NODE  COPY  STATE  RECORDS    BYTES
 route  n1@h  ram   ready    1,200  2.0 KiB
 ";
-        assert_eq!(status_text(&status), wanted);
+        assert_eq!(status_text(&ShownStatus::of(status)), wanted);
     }
 
     #[test]
@@ -191,15 +213,29 @@ route  n1@h  ram   ready    1,200  2.0 KiB
             missing: vec!["n2@h".parse().unwrap(), "n3@h".parse().unwrap()],
             tables: vec!["route".parse().unwrap()],
         });
-        let text = status_text(&status);
+        let text = status_text(&ShownStatus::of(status));
         let wanted = "ready    no: no majority; 1 of the 2 voters needed are here; waiting for n2@h, n3@h; not served: route\n";
         assert!(text.contains(wanted), "{text}");
         assert!(text.contains("leader   none known, term 3"), "{text}");
     }
 
     #[test]
+    fn what_the_cluster_went_on_without_stays_in_sight() {
+        let recovery = RecoveryStatus {
+            former_cluster_id: "7".into(),
+            cluster_id: "9".into(),
+            at_log_index: 120,
+            at_unix_ms: 1,
+            by: "n1@h".parse().unwrap(),
+            without: vec!["n2@h".parse().unwrap(), "n3@h".parse().unwrap()],
+        };
+        let text = status_text(&ShownStatus { status: status(), recoveries: vec![recovery] });
+        assert!(text.contains("recovered  by n1@h at log index 120, without n2@h, n3@h\n"), "{text}");
+    }
+
+    #[test]
     fn the_json_document_has_stable_field_names() {
-        let json = serde_json::to_value(status()).unwrap();
+        let json = serde_json::to_value(ShownStatus::of(status())).unwrap();
         let names: Vec<&String> = json.as_object().unwrap().keys().collect();
         let wanted = [
             "cluster",
@@ -213,6 +249,7 @@ route  n1@h  ram   ready    1,200  2.0 KiB
             "not_ready",
             "nodes",
             "removed",
+            "recoveries",
         ];
         assert_eq!(names, wanted);
         assert_eq!(json["nodes"][1]["state"], "stopped");

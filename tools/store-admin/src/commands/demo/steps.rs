@@ -38,7 +38,9 @@ async fn form_cluster(nodes: &mut Nodes, steps: &mut Steps) -> Outcome {
         steps.saw(&seen)?;
     }
     let status = all_running(nodes, nodes.count() - 1).await?;
-    steps.saw(&format!("seen from {}:\n\n{}", status.node, output::status_text(&status)))
+    let from = status.node.clone();
+    let text = output::status_text(&output::ShownStatus::of(status));
+    steps.saw(&format!("seen from {from}:\n\n{text}"))
 }
 
 /// Waits until the node at `place` sees all nodes running and is ready itself.
