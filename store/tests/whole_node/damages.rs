@@ -68,9 +68,3 @@ pub(crate) fn asked(count: u64) -> (u64, Numbers) {
         |name, default| std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default);
     (asked("TABULARAFT_FLIPS", count), Numbers(asked("TABULARAFT_FLIPS_SEED", 1)))
 }
-
-/// The next byte from `at` on that is not zero, if there is one.
-pub(crate) fn written_from(bytes: &[u8], at: u64) -> u64 {
-    let size = bytes.len() as u64;
-    (0..size).map(|step| (at + step) % size).find(|at| bytes[*at as usize] != 0).unwrap_or(at)
-}

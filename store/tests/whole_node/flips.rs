@@ -119,7 +119,7 @@ fn try_all(source: &Path, whole: &Content, count: u64, numbers: &mut Numbers) ->
             continue;
         }
         if number % 2 == 0 {
-            at = damages::written_from(&contents[which], at);
+            at = written_from(&contents[which], at);
         }
         let kind = Damage::number(number, numbers);
         let dir = scratch.path().join("node");
@@ -145,6 +145,12 @@ fn try_all(source: &Path, whole: &Content, count: u64, numbers: &mut Numbers) ->
     }
     assert!(finds.is_empty(), "{} finds:\n{}", finds.len(), finds.join("\n"));
     (harmless, reported)
+}
+
+/// The next byte from `at` on that is not zero, if there is one.
+fn written_from(bytes: &[u8], at: u64) -> u64 {
+    let size = bytes.len() as u64;
+    (0..size).map(|step| (at + step) % size).find(|at| bytes[*at as usize] != 0).unwrap_or(at)
 }
 
 /// Waits until the log has noted how far it was written, which it does when it has nothing else to do.
