@@ -159,11 +159,12 @@ impl Decider<'_> {
                         self.recent.followed.reaches_back(*table, index, *at, *self.next_version)
                     }
                 };
+                let change = self.recent.change_after(*at, *table, space, low, high);
                 let copy = self.table(*table)?;
                 if !is_known {
                     return Err(self.conflict(copy, None, false, 0));
                 }
-                match self.recent.change_after(*at, *table, space, low, high) {
+                match change {
                     None => Ok(()),
                     Some(change) => {
                         let key = change.key.map(|place| storage_key_at(copy, space, place));

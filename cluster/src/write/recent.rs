@@ -18,8 +18,9 @@ use super::moved::Followed;
 /// How many changes are remembered, and how many bytes of keys: at 100,000 changes in a second, over half a second.
 const CHANGES_MAX: usize = 64 * 1024;
 const KEY_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Up to so many changes are looked through one by one, before the keys of the range are.
-const YOUNGER_SCAN_MAX: usize = 64;
+/// Up to so many changes are looked through one by one, before all are sorted by key: what a view that is some
+/// milliseconds old lacks.
+const LOOKED_THROUGH_MAX: usize = 1_024;
 
 type Place = (TableId, Space, Bytes);
 
@@ -28,14 +29,17 @@ type Place = (TableId, Space, Bytes);
 pub(crate) struct Recent {
     /// Changes with versions up to here are not all remembered; all later ones are.
     floor: u64,
-    /// The version of the last change at each place.
-    places: BTreeMap<Place, u64>,
     /// Every remembered change, by version: `floor < first <= .. <= last`.
     order: VecDeque<(u64, Place)>,
+    /// The version of the last change at each place, of the first `sorted` changes of `order`: writes do not pay for
+    /// what only the check of a range over many changes needs.
+    places: BTreeMap<Place, u64>,
+    sorted: usize,
     /// When tables were last emptied as a whole.
     cleared: BTreeMap<TableId, u64>,
     key_bytes: usize,
     changes_max: usize,
+    looked_through_max: usize,
     /// The indexes whose changes are remembered too.
     pub(super) followed: Followed,
 }
@@ -52,17 +56,19 @@ pub(crate) struct Change {
 impl Recent {
     /// A memory that begins now: everything up to `version` is in every reader's view, or it is too old.
     pub(crate) fn since(version: u64) -> Self {
-        Self::bounded(version, CHANGES_MAX)
+        Self::bounded(version, CHANGES_MAX, LOOKED_THROUGH_MAX)
     }
 
-    fn bounded(floor: u64, changes_max: usize) -> Self {
+    fn bounded(floor: u64, changes_max: usize, looked_through_max: usize) -> Self {
         Self {
             floor,
-            places: BTreeMap::new(),
             order: VecDeque::new(),
+            places: BTreeMap::new(),
+            sorted: 0,
             cleared: BTreeMap::new(),
             key_bytes: 0,
             changes_max,
+            looked_through_max,
             followed: Followed::default(),
         }
     }
@@ -80,10 +86,8 @@ impl Recent {
 
     /// Remembers a change of one record, or of one entry of a secondary index.
     pub(crate) fn note_change(&mut self, table: TableId, space: Space, key: Bytes, version: u64) {
-        let place = (table, space, key);
-        self.key_bytes += place.2.len();
-        self.order.push_back((version, place.clone()));
-        self.places.insert(place, version);
+        self.key_bytes += key.len();
+        self.order.push_back((version, (table, space, key)));
         while self.order.len() > self.changes_max || self.key_bytes > KEY_BYTES_MAX {
             self.forget_oldest();
         }
@@ -93,14 +97,26 @@ impl Recent {
         let Some((version, place)) = self.order.pop_front() else { return };
         self.floor = version;
         self.key_bytes -= place.2.len();
+        if self.sorted == 0 {
+            return;
+        }
+        self.sorted -= 1;
         if self.places.get(&place) == Some(&version) {
             self.places.remove(&place);
         }
     }
 
+    /// Sorts in what has come since the last time.
+    fn sort(&mut self) {
+        for (version, place) in self.order.range(self.sorted..) {
+            self.places.insert(place.clone(), *version);
+        }
+        self.sorted = self.order.len();
+    }
+
     /// A change between the bounds that a view with the last version `at` does not show, if there may be one.
     pub(crate) fn change_after(
-        &self,
+        &mut self,
         at: u64,
         table: TableId,
         space: &Space,
@@ -114,13 +130,14 @@ impl Recent {
             return Some(Change { key: None, version: *version });
         }
         let first_younger = self.order.partition_point(|(version, _)| *version <= at);
-        if self.order.len() - first_younger <= YOUNGER_SCAN_MAX {
+        if self.order.len() - first_younger <= self.looked_through_max {
             let mut younger = self.order.range(first_younger..);
             let found = younger.find(|(_, (t, s, key))| {
                 *t == table && s == space && is_above(low, key) && is_below(high, key)
             });
             return found.map(|(version, place)| Change { key: Some(place.2.clone()), version: *version });
         }
+        self.sort();
         let found = self.between(table, space, low, high).find(|(_, version)| **version > at);
         found.map(|(place, version)| Change { key: Some(place.2.clone()), version: *version })
     }
@@ -177,7 +194,7 @@ mod tests {
         Effect::Delete { table: TABLE, key: key(number), version }
     }
 
-    fn found(recent: &Recent, at: u64, low: Bound<u8>, high: Bound<u8>) -> Option<u64> {
+    fn found(recent: &mut Recent, at: u64, low: Bound<u8>, high: Bound<u8>) -> Option<u64> {
         let change = recent.change_after(at, TABLE, &Space::Primary, &low.map(key), &high.map(key));
         change.map(|change| change.version)
     }
@@ -187,12 +204,16 @@ mod tests {
         let mut recent = Recent::since(10);
         recent.note(&delete(5, 11));
         let all = (Bound::Unbounded, Bound::Unbounded);
-        assert_eq!(found(&recent, 10, all.0, all.1), Some(11));
-        assert_eq!(found(&recent, 11, all.0, all.1), None);
-        assert_eq!(found(&recent, 10, Bound::Excluded(5), all.1), None);
-        assert_eq!(found(&recent, 10, all.0, Bound::Excluded(5)), None);
-        assert_eq!(found(&recent, 10, Bound::Included(5), Bound::Included(5)), Some(11));
-        assert_eq!(found(&recent, 10, Bound::Included(9), Bound::Included(1)), None, "bounds in disorder");
+        assert_eq!(found(&mut recent, 10, all.0, all.1), Some(11));
+        assert_eq!(found(&mut recent, 11, all.0, all.1), None);
+        assert_eq!(found(&mut recent, 10, Bound::Excluded(5), all.1), None);
+        assert_eq!(found(&mut recent, 10, all.0, Bound::Excluded(5)), None);
+        assert_eq!(found(&mut recent, 10, Bound::Included(5), Bound::Included(5)), Some(11));
+        assert_eq!(
+            found(&mut recent, 10, Bound::Included(9), Bound::Included(1)),
+            None,
+            "bounds in disorder"
+        );
         let index = Space::Index("by_name".into());
         let elsewhere = recent.change_after(10, TABLE, &index, &Bound::Unbounded, &Bound::Unbounded);
         assert_eq!(elsewhere, None, "an index has an order of its own");
@@ -200,11 +221,11 @@ mod tests {
 
     #[test]
     fn what_is_no_longer_remembered_counts_as_changed() {
-        let mut recent = Recent::bounded(0, 2);
+        let mut recent = Recent::bounded(0, 2, 0);
         (1..=3).for_each(|version| recent.note(&delete(version as u8, version)));
-        assert_eq!(found(&recent, 0, Bound::Included(200), Bound::Unbounded), Some(1));
-        assert_eq!(found(&recent, 1, Bound::Included(200), Bound::Unbounded), None);
-        assert_eq!(recent.places.len(), 2);
+        assert_eq!(found(&mut recent, 0, Bound::Included(200), Bound::Unbounded), Some(1));
+        assert_eq!(found(&mut recent, 1, Bound::Included(200), Bound::Unbounded), None);
+        assert_eq!(recent.order.len(), 2);
         assert_eq!(recent.key_bytes, 2);
     }
 
@@ -212,8 +233,8 @@ mod tests {
     fn a_cleared_table_has_changed_everywhere() {
         let mut recent = Recent::since(0);
         recent.note(&Effect::Clear { table: TABLE, version: 4 });
-        assert_eq!(found(&recent, 3, Bound::Included(200), Bound::Unbounded), Some(4));
-        assert_eq!(found(&recent, 4, Bound::Included(200), Bound::Unbounded), None);
+        assert_eq!(found(&mut recent, 3, Bound::Included(200), Bound::Unbounded), Some(4));
+        assert_eq!(found(&mut recent, 4, Bound::Included(200), Bound::Unbounded), None);
     }
 
     fn bound() -> impl Strategy<Value = Bound<u8>> {
@@ -229,16 +250,23 @@ mod tests {
         fn no_change_of_a_range_is_missed_and_none_is_made_up(
             keys in prop::collection::vec(0u8..8, 0..200),
             kept in 70usize..200,
+            asked_every in 1u64..200,
             at in 0u64..200,
             low in bound(),
             high in bound(),
         ) {
-            let mut recent = Recent::bounded(0, kept);
+            let mut recent = Recent::bounded(0, kept, 64);
             let changes: Vec<_> = keys.iter().zip(1u64..).collect();
-            changes.iter().for_each(|(key, version)| recent.note(&delete(**key, *version)));
+            for (key, version) in &changes {
+                recent.note(&delete(**key, *version));
+                // What is sorted in between is forgotten with the rest.
+                if version % asked_every == 0 {
+                    recent.sort();
+                }
+            }
             let within = |n: &u8| is_above(&low.map(key), &key(*n)) && is_below(&high.map(key), &key(*n));
             let changed = changes.iter().any(|(key, version)| *version > at && within(key));
-            let answer = found(&recent, at, low, high).is_some();
+            let answer = found(&mut recent, at, low, high).is_some();
             let remembered = at >= recent.floor;
             prop_assert!(answer || !changed, "missed");
             prop_assert!(!answer || changed || !remembered, "made up");
