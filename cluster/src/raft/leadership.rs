@@ -40,6 +40,9 @@ impl Leadership {
     }
 }
 
+/// How often an address is looked up again that may have changed without anything else.
+const LOOK_AGAIN_MS: u64 = 100;
+
 /// Turns openraft's metrics into changes of leadership, until openraft stops.
 pub(super) async fn watch(
     raft: openraft::Raft<TypeConfig, super::state_machine::StateMachine>,
@@ -47,9 +50,15 @@ pub(super) async fn watch(
     leadership: watch::Sender<Leadership>,
 ) {
     use openraft::async_runtime::watch::WatchReceiver;
-    let mut metrics = raft.metrics();
+    let (mut metrics, mut server) = (raft.metrics(), raft.server_metrics());
     loop {
-        let now = Leadership::of(&metrics.borrow_watched(), &peers);
+        let (now, is_settled) = {
+            let (metrics, server) = (metrics.borrow_and_update(), server.borrow_and_update());
+            let now = Leadership::of(&metrics, &peers);
+            let is_shown = metrics.vote == server.vote && metrics.state == server.state;
+            let is_ready = matches!(now, Leadership::Leading { .. }) || !metrics.state.is_leader();
+            (now, is_shown && is_ready)
+        };
         leadership.send_if_modified(|last| {
             let changed = *last != now;
             if changed {
@@ -58,7 +67,14 @@ pub(super) async fn watch(
             }
             changed
         });
-        if metrics.changed().await.is_err() {
+        // What metrics say of single entries changes many times for each: who waits for that is woken as often.
+        let changed = match is_settled {
+            false => metrics.changed().await,
+            true => crate::door::until(crate::door::now() + crate::door::ms(LOOK_AGAIN_MS), server.changed())
+                .await
+                .unwrap_or(Ok(())),
+        };
+        if changed.is_err() {
             leadership.send_replace(Leadership::Following { leader: None });
             return;
         }
