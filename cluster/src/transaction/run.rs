@@ -16,7 +16,7 @@ use crate::door;
 use crate::engine::Engine;
 use crate::error::WriteError;
 use crate::inner::NodeInner;
-use crate::turns::Turn;
+use crate::turns::{Claim, Turn};
 use crate::write::{Op, Place, Rejection, Request};
 
 /// So often a closure may want turns at more records than at its last run; then it goes on without.
@@ -72,7 +72,8 @@ pub(super) async fn run<T>(
         let engine = node.engine().ok_or(WriteError::Stopped)?;
         let turn = run.turn(&engine).await?;
         let mut attempt = run.attempt(&engine, turn.as_ref(), &mut body);
-        if run.wants_more(&mut attempt.state) {
+        let claim = run.spares_turns(&engine, &attempt.state);
+        if claim.is_none() && run.wants_more(&mut attempt.state) {
             continue;
         }
         let value = match attempt.outcome {
@@ -87,10 +88,16 @@ pub(super) async fn run<T>(
         let Attempt { state, last_version, index, .. } = attempt;
         match run.submit(&engine, turn, state, last_version, index).await? {
             Verdict::Accepted(index) => {
+                if let Some(claim) = claim {
+                    claim.was_alone();
+                }
                 let value = value.map_err(TransactionError::Aborted)?;
                 return Ok(Transacted { value, index, attempts: run.attempts });
             }
-            Verdict::Conflict(conflict) => run.after(&engine, conflict).await?,
+            Verdict::Conflict(conflict) => {
+                run.places.extend(claim.map(Claim::has_met).unwrap_or_default());
+                run.after(&engine, conflict).await?;
+            }
             Verdict::TooEarly if door::now() < run.deadline => door::sleep(door::ms(20)).await,
             Verdict::TooEarly => return Err(WriteError::NoLeader.into()),
         }
@@ -122,6 +129,15 @@ impl Run<'_> {
         let outcome = body(&tx);
         let (state, last_version) = tx.into_parts();
         Attempt { outcome, state, last_version, index }
+    }
+
+    /// Leave to go on without turns at the records that were read for update, at the first attempt of several.
+    fn spares_turns(&self, engine: &Engine, state: &TxState) -> Option<Claim> {
+        let is_first_of_several = self.attempts == 1 && self.attempts_max > 1 && self.places.is_empty();
+        match is_first_of_several && !state.wanted.is_empty() {
+            true => engine.turns.spare(&state.wanted),
+            false => None,
+        }
     }
 
     /// Whether the closure is to run again with turns at records that it has just asked for.

@@ -29,7 +29,7 @@ impl<'t, R: Record> TxTable<'t, R> {
     ///
     /// Nobody else is held up by it, and what was read is checked as ever. A transaction gets all records that it reads
     /// for update at once, so there is no order to keep and no deadlock; the closure runs once to find out which they
-    /// are, and again when it is its turn.
+    /// are, and again when it is its turn. Where transactions hardly ever meet, the first run is the only one.
     ///
     /// # Errors
     ///

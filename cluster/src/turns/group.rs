@@ -76,6 +76,11 @@ impl<W> Groups<W> {
         }
     }
 
+    /// Whether somebody has a turn at one of these places, or waits for one.
+    pub(super) fn concern(&self, places: &BTreeSet<Place>) -> bool {
+        self.groups.values().any(|group| !group.places.is_disjoint(places))
+    }
+
     fn open(&mut self, mut members: Vec<Member<W>>) -> Step<W> {
         let followers = members.split_off(members.len().min(TURNS_MAX));
         let places: BTreeSet<Place> = members.iter().flat_map(|member| &member.places).cloned().collect();

@@ -13,6 +13,8 @@
 //! again.
 
 mod group;
+mod quiet;
 mod turn;
 
+pub(crate) use quiet::Claim;
 pub(crate) use turn::{Turn, Turns};

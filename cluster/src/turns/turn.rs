@@ -9,6 +9,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 
 use super::group::{Contents, Groups, Step};
+use super::quiet::{Claim, Quiet};
 use crate::door;
 use crate::write::{LockAnswer, LockClient, LockId, Place};
 
@@ -20,6 +21,7 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The turns of one node.
 pub(crate) struct Turns {
     groups: Mutex<Groups<oneshot::Sender<Turn>>>,
+    quiet: Arc<Quiet>,
     errands: mpsc::Sender<Errand>,
 }
 
@@ -44,9 +46,15 @@ impl Turns {
     /// The handle, and the task that its owner runs.
     pub(crate) fn new(client: LockClient) -> (Arc<Self>, impl Future<Output = ()> + Send) {
         let (errands, waiting) = mpsc::channel(ERRANDS_MAX);
-        let turns = Arc::new(Self { groups: Mutex::default(), errands });
+        let turns = Arc::new(Self { groups: Mutex::default(), quiet: Arc::default(), errands });
         let closing = Closing(Arc::clone(&turns));
         (turns, run_errands(closing, client, waiting))
+    }
+
+    /// Leave to change these places without a turn, where one is hardly worth its cost.
+    pub(crate) fn spare(&self, places: &BTreeSet<Place>) -> Option<Claim> {
+        let claim = self.quiet.claim(places.clone())?;
+        if self.with(|groups| groups.concern(places)) { None } else { Some(claim) }
     }
 
     /// Waits for a turn at all of these places. `None`: there is none to be had, or not before the deadline.
