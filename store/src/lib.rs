@@ -74,7 +74,7 @@ pub use backup::{
 pub use bag::{bag_storage_key, key_of_storage_key, record_of_storage_key};
 pub use batch::{Batch, BatchError, batch_needs_sync};
 pub use content_digest::ContentDigest;
-pub use copy::{ChunkError, CopyChunk, LoadedTable, Progress, TableBuilder};
+pub use copy::{ChunkError, CopyChunk, LoadedTable, Progress, TableBuilder, UncheckedTable};
 pub use data_dir::{DataDir, DataDirError, Retired};
 pub use digest::TableDigest;
 pub use effect::Effect;

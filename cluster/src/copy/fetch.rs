@@ -118,8 +118,10 @@ impl OpenedCopy {
             arrived = following?;
             tell(progress.clone());
         }
-        let digest = self.digest(table.id).await?;
-        blocking(move || builder.finish(digest)).await
+        // The source looks at all of its records for the digest while they are put in place here.
+        let (built, digest) = tokio::join!(blocking(move || builder.build()), self.digest(table.id));
+        let (built, digest) = (built?, digest?);
+        blocking(move || built.check(digest)).await
     }
 
     /// Copies everything that this node is to hold. Tables that the source has not loaded stay to be loaded later.

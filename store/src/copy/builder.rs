@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tabularaft_schema::{CopyMode, TableDef, TableId, TableKind};
+use tabularaft_schema::{CopyMode, TableDef, TableId, TableKind, TableName};
 
 use super::chunk::{ChunkError, WireChunk};
 use super::disc_writer::DiscWriter;
@@ -56,6 +56,12 @@ pub struct LoadedTable {
     pub(crate) bytes: u64,
     /// Where they are on disc, in the modes that keep them there.
     pub(crate) generation: Option<Generation>,
+}
+
+/// A copy that has arrived, and that nobody has compared with its source yet.
+pub struct UncheckedTable {
+    name: TableName,
+    table: LoadedTable,
 }
 
 pub(crate) enum LoadedRecords {
@@ -132,14 +138,19 @@ impl TableBuilder {
     /// # Durability
     /// In the disc modes all records are on disc when this returns.
     pub fn finish(self, expected: TableDigest) -> Result<LoadedTable, StoreError> {
+        self.build()?.check(expected)
+    }
+
+    /// The same in two steps: the records can be put in place while the source still works the digest out.
+    ///
+    /// # Errors
+    /// Chunks are missing, or the disc cannot be written.
+    pub fn build(self) -> Result<UncheckedTable, StoreError> {
         if !self.progress.complete {
             return Err(self.refused(ChunkError::Completeness { complete: false }));
         }
-        if self.digest != expected {
-            let table = self.def.name.clone();
-            return Err(StoreError::CopyDiffers { table, expected, found: self.digest });
-        }
-        self.finish_unchecked()
+        let name = self.def.name.clone();
+        Ok(UncheckedTable { name, table: self.finish_unchecked()? })
     }
 
     /// An empty copy: what a table in memory starts with when no node has a copy of it any more.
@@ -201,6 +212,21 @@ fn saved(
     writer.push_all(&records)?;
     let (generation, _) = writer.finish()?;
     Ok((LoadedRecords::Memory(records), Some(generation)))
+}
+
+impl UncheckedTable {
+    /// The copy, if it is what the source holds. Otherwise it is thrown away, what was written of it too.
+    ///
+    /// # Errors
+    /// The digest differs.
+    pub fn check(self, expected: TableDigest) -> Result<LoadedTable, StoreError> {
+        let found = self.table.digest;
+        if found == expected {
+            Ok(self.table)
+        } else {
+            Err(StoreError::CopyDiffers { table: self.name, expected, found })
+        }
+    }
 }
 
 impl LoadedTable {

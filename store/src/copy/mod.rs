@@ -5,6 +5,6 @@ mod chunk;
 mod disc_writer;
 
 pub(crate) use builder::LoadedRecords;
-pub use builder::{LoadedTable, Progress, TableBuilder};
+pub use builder::{LoadedTable, Progress, TableBuilder, UncheckedTable};
 pub(crate) use chunk::WireChunk;
 pub use chunk::{ChunkError, CopyChunk};
