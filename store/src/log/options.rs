@@ -14,7 +14,8 @@ pub struct LogOptions {
     /// The size of one segment file: what is preallocated at a time, and what a purge frees at a time.
     /// Default 64 MiB, at least 4 KiB. One group of writes larger than this gets a segment of its own size.
     pub segment_bytes: u64,
-    /// How many bytes of the most recent entries stay in memory for replication. Default 64 MiB.
+    /// How many bytes of the most recent entries stay in memory for replication; older ones are read from the segments,
+    /// which the system caches. Default 16 MiB.
     /// Entries that are not written yet stay in memory beyond it; see `queue_bytes`.
     pub cache_bytes: usize,
     /// How many bytes may wait for the writer thread; callers beyond that block. Default 64 MiB.
@@ -32,7 +33,7 @@ impl Default for LogOptions {
     fn default() -> Self {
         Self {
             segment_bytes: 64 * 1024 * 1024,
-            cache_bytes: 64 * 1024 * 1024,
+            cache_bytes: 16 * 1024 * 1024,
             queue_bytes: 64 * 1024 * 1024,
             machine_crashed: true,
             disc: Arc::new(OsDisc),
