@@ -16,8 +16,10 @@ use crate::disc::DiscControl;
 use crate::disc_records::DiscRecords;
 use crate::effect::Effect;
 use crate::error::StoreError;
+use crate::options::StoreOptions;
 use crate::row::Row;
 use crate::table_state::{self, Body, RecordChange, TableState};
+use crate::threads::Threads;
 
 const FILE_NAME: &str = "local.redb";
 
@@ -26,6 +28,7 @@ pub(crate) struct LocalTables {
     /// `None`: a node without a disc.
     dir: Option<PathBuf>,
     disc: Arc<dyn DiscControl>,
+    threads: Arc<dyn Threads>,
     cache_bytes: usize,
     file: Option<Arc<TablesFile>>,
     saved: BTreeMap<TableId, OnDisc>,
@@ -48,8 +51,16 @@ struct Write {
 }
 
 impl LocalTables {
-    pub(crate) fn new(dir: Option<PathBuf>, disc: Arc<dyn DiscControl>, cache_bytes: usize) -> Self {
-        Self { dir, disc, cache_bytes, file: None, saved: BTreeMap::new(), version: 0 }
+    pub(crate) fn new(options: &StoreOptions) -> Self {
+        Self {
+            dir: options.dir.clone(),
+            disc: Arc::clone(&options.disc),
+            threads: Arc::clone(&options.threads),
+            cache_bytes: options.cache_bytes,
+            file: None,
+            saved: BTreeMap::new(),
+            version: 0,
+        }
     }
 
     pub(crate) fn next_version(&mut self) -> u64 {
@@ -153,7 +164,7 @@ impl LocalTables {
             return Ok(Body::Disc(self.on_disc(id, len)));
         }
         let records = match disc {
-            Some(disc) => checkpoint::load_memory(def, &disc)?,
+            Some(disc) => checkpoint::load_memory(def, &disc, self.threads.as_ref())?,
             None => table_state::new_memory(def),
         };
         Ok(Body::memory(records, false))

@@ -15,6 +15,7 @@ use crate::local::LocalTables;
 use crate::options::StoreOptions;
 use crate::state::{State, Unsaved};
 use crate::table_state::{Body, Saved, TableState};
+use crate::threads::Threads;
 use crate::{LogIndex, Position};
 
 /// The state as of the last checkpoint, the file it came from, and its position.
@@ -22,7 +23,7 @@ pub(crate) type Opened = (State, Option<Arc<TablesFile>>, Option<Position>);
 
 pub(crate) fn open(options: &StoreOptions) -> Result<Opened, StoreError> {
     let file = options.dir.as_deref().map(|dir| open_file(dir, options)).transpose()?;
-    let local = LocalTables::new(options.dir.clone(), Arc::clone(&options.disc), options.cache_bytes);
+    let local = LocalTables::new(options);
     let loaded = file.as_ref().map(checkpoint::load).transpose()?.flatten();
     let cluster = loaded.as_ref().map_or_else(ClusterState::default, |loaded| loaded.cluster.clone());
     if let (Some(file), Some(purged)) = (&file, options.purged_upto) {
@@ -31,7 +32,7 @@ pub(crate) fn open(options: &StoreOptions) -> Result<Opened, StoreError> {
     let mut state = State::new(options.node.clone(), cluster, file.clone(), local, options.load_buffer_bytes);
     state.replayed_upto = options.replayed_upto;
     if let Some(loaded) = loaded {
-        load_tables(&mut state, &loaded)?;
+        load_tables(&mut state, &loaded, options.threads.as_ref())?;
     }
     state.unsaved = Unsaved::default();
     state.recorder = Recorder::new(options.history_bytes > 0);
@@ -59,13 +60,17 @@ fn reaches(file: &Path, reached: Option<LogIndex>, purged: LogIndex) -> Result<(
 
 /// Tables that the checkpoint has not are loading, ram tables among them: their records come from a peer, or start
 /// anew once it is certain that no peer has them.
-fn load_tables(state: &mut State, loaded: &LoadedCheckpoint) -> Result<(), StoreError> {
+fn load_tables(
+    state: &mut State,
+    loaded: &LoadedCheckpoint,
+    threads: &dyn Threads,
+) -> Result<(), StoreError> {
     let (schema, applied) = (Arc::clone(&state.cluster.schema), state.applied_index());
     for table in schema.tables() {
         let Some(mode) = table.mode_on(&state.node) else { continue };
         match (loaded.saved.get(&table.id), loaded.tables.get(&table.id)) {
             _ if table.def.options.local_content => state.create_table(table, mode, applied)?,
-            (Some(saved), Some(disc)) => state.insert_table(loaded_table(table, mode, saved, disc)?),
+            (Some(saved), Some(disc)) => state.insert_table(loaded_table(table, mode, saved, disc, threads)?),
             _ => state.await_records(table, mode, applied),
         }
     }
@@ -77,10 +82,11 @@ fn loaded_table(
     mode: CopyMode,
     saved: &SavedTable,
     disc: &Arc<DiscTable>,
+    threads: &dyn Threads,
 ) -> Result<TableState, StoreError> {
     let body = match mode {
         CopyMode::DiscOnly => Body::Disc(DiscRecords::of(Arc::clone(disc), disc.len()?, saved.bytes)),
-        _ => Body::memory(checkpoint::load_memory(&table.def, disc)?, false),
+        _ => Body::memory(checkpoint::load_memory(&table.def, disc, threads)?, false),
     };
     let on_disc = Saved { generation: Some(saved.generation), unreferred: None };
     let mut state = TableState {

@@ -5,8 +5,11 @@
 
 use std::fmt;
 use std::io;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
+
+use crate::error::StoreError;
 
 /// What came of a worker's turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +52,40 @@ pub trait Running: Send + Sync + 'static {
     fn is_current(&self) -> bool;
 }
 
+/// Does two pieces of work side by side, one of them in a thread of its own.
+///
+/// # Errors
+/// There is no thread to be had, or the work in it has panicked.
+pub(crate) fn both<A, B: Send + 'static>(
+    threads: &dyn Threads,
+    name: &'static str,
+    here: impl FnOnce() -> A,
+    there: impl FnOnce() -> B + Send + 'static,
+) -> Result<(A, B), StoreError> {
+    let (done, result) = sync_channel(1);
+    let running = threads.start(name, Box::new(Once { work: Some(there), done }));
+    let running = running.map_err(StoreError::from_io)?;
+    let here = here();
+    running.join();
+    Ok((here, result.try_recv().map_err(|_| StoreError::Panicked)?))
+}
+
+/// Work that is done in one turn.
+struct Once<F, B> {
+    work: Option<F>,
+    done: SyncSender<B>,
+}
+
+impl<F: FnOnce() -> B + Send + 'static, B: Send + 'static> Worker for Once<F, B> {
+    fn turn(&mut self, _waits: bool) -> Turn {
+        if let Some(work) = self.work.take() {
+            // The receiver is gone only if the other piece of work has panicked.
+            let _ = self.done.try_send(work());
+        }
+        Turn::Ended
+    }
+}
+
 /// The threads of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OsThreads;
@@ -87,7 +124,7 @@ impl Running for OsThread {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{Receiver, sync_channel};
+    use std::sync::mpsc::Receiver;
 
     use super::*;
 
@@ -117,5 +154,12 @@ mod tests {
         running.join();
         running.join();
         assert!(sender.send(()).is_err(), "the worker is gone");
+    }
+
+    #[test]
+    fn both_pieces_of_work_are_done_and_a_panic_in_the_thread_is_told() {
+        assert_eq!(both(&OsThreads, "other", || 1, || "two").unwrap(), (1, "two"));
+        let panicked: Result<(i32, ()), _> = both(&OsThreads, "other", || 1, || panic!("on purpose"));
+        assert!(matches!(panicked, Err(StoreError::Panicked)), "{panicked:?}");
     }
 }

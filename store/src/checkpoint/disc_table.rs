@@ -1,6 +1,6 @@
 //! A table's records on disc as of one commit.
 
-use std::ops::Bound;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use redb::{Range, ReadOnlyTable, ReadableTableMetadata};
@@ -11,6 +11,7 @@ use super::layout::{self, Bytes};
 use crate::error::StoreError;
 use crate::row::{Row, RowRef};
 use crate::stored_record::StoredRecord;
+use crate::table_range::{ALL_KEYS, KeyBounds};
 
 /// Records in the database file, read as of the commit at which this was opened, however many follow.
 pub(crate) struct DiscTable {
@@ -37,10 +38,15 @@ impl DiscTable {
         self.table.len().map_err(|error| self.file.failed("reading", error))
     }
 
-    /// Calls `each` with every record in key order, copying none.
-    pub(crate) fn for_each(&self, mut each: impl FnMut(&[u8], RowRef<'_>)) -> Result<(), StoreError> {
+    /// Calls `each` with every record between two bounds in key order, copying none.
+    pub(crate) fn for_each(
+        &self,
+        bounds: KeyBounds<'_>,
+        mut each: impl FnMut(&[u8], RowRef<'_>),
+    ) -> Result<(), StoreError> {
         integrity::guard(self.file.path(), "reading", || {
-            let range = self.table.range::<&[u8]>(..).map_err(|error| self.file.failed("reading", error))?;
+            let range =
+                self.table.range::<&[u8]>(bounds).map_err(|error| self.file.failed("reading", error))?;
             for stored in range {
                 let (key, value) = stored.map_err(|error| self.file.failed("reading", error))?;
                 each(key.value(), layout::row(&self.file, &self.name, key.value(), value.value())?);
@@ -49,8 +55,17 @@ impl DiscTable {
         })
     }
 
+    /// The first and the last key; `None` if there is no record.
+    pub(crate) fn outermost_keys(&self) -> Result<Option<RangeInclusive<Vec<u8>>>, StoreError> {
+        let mut range = self.range(ALL_KEYS)?;
+        let Some(first) = range.next().transpose()? else { return Ok(None) };
+        let last = range.next_back().transpose()?;
+        let last = last.as_ref().unwrap_or(&first);
+        Ok(Some(first.key().to_vec()..=last.key().to_vec()))
+    }
+
     /// The records between two bounds, from both ends. Bounds that exclude each other give nothing.
-    pub(crate) fn range(&self, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<DiscRange, StoreError> {
+    pub(crate) fn range(&self, bounds: KeyBounds<'_>) -> Result<DiscRange, StoreError> {
         let range = integrity::guard(self.file.path(), "reading", || {
             self.table.range::<&[u8]>(bounds).map_err(|error| self.file.failed("reading", error))
         })?;

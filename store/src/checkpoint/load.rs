@@ -8,9 +8,12 @@ use tabularaft_schema::{TableDef, TableId, TableKind};
 use super::database::TablesFile;
 use super::disc_table::DiscTable;
 use super::layout::{self, SavedTables};
+use super::side_by_side;
 use crate::cluster_state::ClusterState;
 use crate::error::StoreError;
-use crate::memory::{HashedBuilder, MemoryTable, OrderedBuilder};
+use crate::memory::{MemoryTable, OrderedBuilder};
+use crate::table_range::ALL_KEYS;
+use crate::threads::Threads;
 
 /// The last checkpoint, with the tables as they are on disc.
 pub(crate) struct LoadedCheckpoint {
@@ -37,13 +40,17 @@ pub(crate) fn load(file: &Arc<TablesFile>) -> Result<Option<LoadedCheckpoint>, S
 }
 
 /// Reads a table into memory.
-pub(crate) fn load_memory(def: &TableDef, disc: &DiscTable) -> Result<MemoryTable, StoreError> {
+pub(crate) fn load_memory(
+    def: &TableDef,
+    disc: &Arc<DiscTable>,
+    threads: &dyn Threads,
+) -> Result<MemoryTable, StoreError> {
     if def.kind == TableKind::Set {
-        let mut builder = HashedBuilder::new();
-        disc.for_each(|key, row| builder.push(key, row))?;
-        return Ok(MemoryTable::Hashed(builder.finish()));
+        return Ok(MemoryTable::Hashed(side_by_side::load(disc, threads)?));
     }
     let mut builder = OrderedBuilder::new();
-    disc.for_each(|key, row| builder.push(key, row).expect("the database gives its records in key order"))?;
+    disc.for_each(ALL_KEYS, |key, row| {
+        builder.push(key, row).expect("the database gives its records in key order");
+    })?;
     Ok(MemoryTable::Ordered(builder.finish()))
 }

@@ -12,6 +12,7 @@ mod integrity;
 mod job;
 pub(crate) mod layout;
 mod load;
+mod side_by_side;
 mod thread;
 
 pub(crate) use control::{CheckpointControl, NoCheckpoint};

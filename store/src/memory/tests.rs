@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use crate::incarnation::Incarnation;
 use crate::memory::{HashedBuilder, HashedMap, MemoryTable, OrderedBuilder, OrderedMap};
 use crate::row::{Row, RowRef};
+use crate::threads::OsThreads;
 
 type Model = BTreeMap<Vec<u8>, Row>;
 
@@ -198,14 +199,18 @@ proptest! {
         mask in prop_oneof![Just(u32::MAX), Just(0), Just(0x8000_0001), Just(0xF0F0_0000)],
         first in proptest::collection::btree_map(key(), row(), 0..600),
         again in proptest::collection::btree_map(key(), row(), 0..60),
+        by_two: bool,
         steps in steps(),
     ) {
-        let mut builder = HashedBuilder::with_hash_mask(mask);
-        for (key, row) in first.iter().chain(&again) {
-            builder.push(key, row.as_row_ref());
-        }
+        let (mut builder, mut other) =
+            (HashedBuilder::with_hash_mask(mask), HashedBuilder::with_hash_mask(mask));
+        first.iter().for_each(|(key, row)| builder.push(key, row.as_row_ref()));
+        again.iter().for_each(|(key, row)| other.push(key, row.as_row_ref()));
+        builder.append(other);
         let records: Model = first.into_iter().chain(again).collect();
-        let loaded = MemoryTable::Hashed(builder.finish());
+        let map = if by_two { builder.finish_on(&OsThreads).unwrap() } else { builder.finish() };
+        let loaded = MemoryTable::Hashed(map);
+        prop_assert_eq!(loaded.heap_bytes(), recounted_heap_bytes(&loaded));
         holds_exactly(&loaded, &records);
         goes_on_like_any_other(loaded, records, steps);
     }
@@ -281,17 +286,27 @@ fn many_records_come_and_go_in_both_structures() {
 
 #[test]
 fn a_set_loaded_in_bulk_is_as_large_as_one_that_was_inserted() {
-    const RECORDS: u64 = 20_000;
-    let (mut inserted, mut builder) = (MemoryTable::hashed(), HashedBuilder::new());
-    for number in 0..RECORDS {
-        let row = RowRef::new(number, None, &[1; 100]);
-        inserted.insert(&scattered(number), row);
-        builder.push(&scattered(number), row);
+    // So few that the root does not fill, and so many that both threads build half of the table.
+    for records in [0, 10, 300, 20_000] {
+        let mut inserted = MemoryTable::hashed();
+        let (mut builder, mut first, mut second) =
+            (HashedBuilder::new(), HashedBuilder::new(), HashedBuilder::new());
+        for number in 0..records {
+            let row = RowRef::new(number, None, &[1; 100]);
+            inserted.insert(&scattered(number), row);
+            builder.push(&scattered(number), row);
+            let half = if number % 2 == 0 { &mut first } else { &mut second };
+            half.push(&scattered(number), row);
+        }
+        first.append(second);
+        for map in [builder.finish(), first.finish_on(&OsThreads).unwrap()] {
+            let loaded = MemoryTable::Hashed(map);
+            assert_eq!(loaded.heap_bytes(), recounted_heap_bytes(&loaded));
+            assert_eq!(loaded.heap_bytes(), inserted.heap_bytes(), "both have the same pages");
+            assert_eq!(loaded.payload_bytes(), inserted.payload_bytes());
+            assert!(loaded.iter().eq(inserted.iter()), "{records} records");
+        }
     }
-    let loaded = MemoryTable::Hashed(builder.finish());
-    assert_eq!(loaded.heap_bytes(), recounted_heap_bytes(&loaded));
-    assert_eq!(loaded.heap_bytes(), inserted.heap_bytes(), "both have the same pages");
-    assert!((0..RECORDS).all(|number| loaded.get(&scattered(number)) == inserted.get(&scattered(number))));
 }
 
 #[test]

@@ -1,8 +1,10 @@
+use crate::error::StoreError;
 use crate::memory::heap::HeapTally;
 use crate::memory::page::{
     PAGE_BYTES, Page, PageBuilder, key_of_record, page_bytes, row_of_record, write_record,
 };
 use crate::row::RowRef;
+use crate::threads::{self, Threads};
 
 use super::hashing::Hashing;
 use super::map::HashedMap;
@@ -10,6 +12,8 @@ use super::trie::{BRANCH_BITS_MAX, Branch, Slot};
 
 /// Records are gathered by so many leading bits of their hashes. Sorting within a part finds its records in the cache.
 const PART_BITS: u32 = 8;
+/// Parts of a slot of the root, where that has all the slots it can have.
+const PARTS_PER_SLOT: usize = 1 << (PART_BITS - BRANCH_BITS_MAX);
 
 /// Builds a [`HashedMap`] from records in any order, several times faster than inserting them: each page is written
 /// once, when all of its records are known.
@@ -78,26 +82,76 @@ impl HashedBuilder {
         self.payload_bytes += key.len() + row.value().len();
     }
 
+    /// Takes over the records of another builder of the same process, in place of those with the same keys.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.payload_bytes += other.payload_bytes;
+        for (part, other) in self.parts.iter_mut().zip(other.parts) {
+            let start = part.records.len();
+            part.records.extend_from_slice(&other.records);
+            let moved = |place: Place| Place { start: start + place.start, ..place };
+            part.places.extend(other.places.into_iter().map(moved));
+        }
+    }
+
     /// The map of all records pushed.
     #[must_use]
     pub fn finish(mut self) -> HashedMap {
-        for part in &mut self.parts {
-            self.payload_bytes -= part.sort();
+        self.payload_bytes -= sort(&mut self.parts);
+        self.finish_sorted()
+    }
+
+    /// As [`finish`](Self::finish), each half of the work in a thread of its own.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(crate) fn finish_on(mut self, threads: &dyn Threads) -> Result<HashedMap, StoreError> {
+        const NAME: &str = "tabularaft-build";
+        let hashing = self.hashing;
+        let mut upper = self.parts.split_off(self.parts.len() / 2);
+        let sort_upper = move || (sort(&mut upper), upper);
+        let (lower_replaced, (upper_replaced, upper)) =
+            threads::both(threads, NAME, || sort(&mut self.parts), sort_upper)?;
+        self.payload_bytes -= lower_replaced + upper_replaced;
+        if !(fill_their_slots(&self.parts) && fill_their_slots(&upper)) {
+            self.parts.extend(upper);
+            return Ok(self.finish_sorted());
         }
-        let places: Vec<Place> = self.parts.iter().flat_map(|part| &part.places).copied().collect();
-        let (len, payload_bytes, hashing) = (places.len(), self.payload_bytes, self.hashing);
-        let mut trie = TrieBuilder {
-            hashing,
-            parts: self.parts,
-            page: PageBuilder::default(),
-            tally: HeapTally::default(),
-        };
+        // Parts are found by the leading bits of a hash, so those of the upper half keep their places.
+        let mut in_place: Vec<Part> = upper.iter().map(|_| Part::default()).collect();
+        in_place.extend(upper);
+        let (lower, half_of_slots) = (self.parts, in_place.len() / PARTS_PER_SLOT / 2);
+        let build_upper = move || Half::of(hashing, in_place, half_of_slots);
+        let (lower, upper) = threads::both(threads, NAME, || Half::of(hashing, lower, 0), build_upper)?;
+        let (mut tally, len) = (lower.tally, lower.len + upper.len);
+        let root = Branch::of(lower.slots.into_iter().chain(upper.slots).collect());
+        tally.add(upper.tally.bytes() + root.heap_bytes());
+        Ok(HashedMap::from_parts(root, hashing, len, self.payload_bytes, tally))
+    }
+
+    fn finish_sorted(self) -> HashedMap {
+        let places = places_of(&self.parts);
+        let mut trie = TrieBuilder::new(self.hashing, self.parts);
         let root = match trie.slot(&places, 0) {
             Slot::Branch(root) => root,
             page @ Slot::Page(_) => trie.branch(vec![page]),
         };
-        HashedMap::from_parts(root, hashing, len, payload_bytes, trie.tally)
+        HashedMap::from_parts(root, self.hashing, places.len(), self.payload_bytes, trie.tally)
     }
+}
+
+/// Sorts the records of all parts. Returns the payload of those that others replace.
+fn sort(parts: &mut [Part]) -> usize {
+    parts.iter_mut().map(Part::sort).sum()
+}
+
+fn places_of(parts: &[Part]) -> Vec<Place> {
+    parts.iter().flat_map(|part| &part.places).copied().collect()
+}
+
+/// Whether each slot of the root leads to pages of its own, so that what it leads to depends on nothing beside it. The
+/// parts are sorted.
+fn fill_their_slots(parts: &[Part]) -> bool {
+    parts.chunks(2 * PARTS_PER_SLOT).all(|two_slots| !fits_a_page(&places_of(two_slots)))
 }
 
 impl Default for HashedBuilder {
@@ -144,7 +198,33 @@ struct TrieBuilder {
     tally: HeapTally,
 }
 
+/// Half of the slots of the root, and what they lead to.
+struct Half {
+    slots: Vec<Slot>,
+    tally: HeapTally,
+    len: usize,
+}
+
+impl Half {
+    /// Of these parts but the first ones, which stand for as many slots as are to be skipped.
+    fn of(hashing: Hashing, parts: Vec<Part>, slots_skipped: usize) -> Self {
+        let slots: Vec<_> = parts.chunks(PARTS_PER_SLOT).skip(slots_skipped).map(places_of).collect();
+        let mut trie = TrieBuilder::new(hashing, parts);
+        let mut half = Self { slots: Vec::new(), tally: HeapTally::default(), len: 0 };
+        for places in slots {
+            half.slots.push(trie.slot(&places, BRANCH_BITS_MAX));
+            half.len += places.len();
+        }
+        half.tally = trie.tally;
+        half
+    }
+}
+
 impl TrieBuilder {
+    fn new(hashing: Hashing, parts: Vec<Part>) -> Self {
+        Self { hashing, parts, page: PageBuilder::default(), tally: HeapTally::default() }
+    }
+
     /// What leads to these records, whose hashes have `note` bits in common.
     fn slot(&mut self, places: &[Place], note: u32) -> Slot {
         if fits_a_page(places) {
