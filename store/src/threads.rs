@@ -50,6 +50,12 @@ pub trait Running: Send + Sync + 'static {
 
     /// Whether the caller is the worker, in the middle of its turn.
     fn is_current(&self) -> bool;
+
+    /// Whether others may do a piece of its work in its place while it has nothing to do. No where the pace of the work
+    /// is what matters, as in a simulation.
+    fn may_be_stood_in_for(&self) -> bool {
+        true
+    }
 }
 
 /// Does two pieces of work side by side, one of them in a thread of its own.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ use super::recovery::{self, Replayed, SegmentSpan};
 use super::segment::{self, Marks, SegmentHeader};
 use super::shared::{Change, Phase, Shared};
 use super::table::EntryTable;
-use super::writer::Writer;
+use super::writer::{Writer, WriterThread, lock};
 use super::{Durability, LogEntry, LogError, LogOptions, OnDone, reader};
 use crate::position::Position;
 use crate::threads::Running;
@@ -39,7 +39,12 @@ pub struct RaftLog {
 struct Owner {
     shared: Arc<Shared>,
     /// `None`: a log without a disc.
-    writer: Option<Box<dyn Running>>,
+    disc: Option<OnDisc>,
+}
+
+struct OnDisc {
+    writer: Arc<Mutex<Writer>>,
+    thread: Box<dyn Running>,
 }
 
 impl RaftLog {
@@ -64,14 +69,18 @@ impl RaftLog {
         let (number, current) =
             spans.pop_last().expect("the first segment was created above if there was none");
         state.synced = SyncedMark { segment: number, offset: current.end };
+        state.segment_room = options.segment_bytes().saturating_sub(current.end);
         drop(state);
         let threads = Arc::clone(&options.threads);
         let mut writer = Writer::new(dir.to_owned(), options, Arc::clone(&shared), marks, current, spans);
         // A crash may have come between a purge and the removal of what it freed.
         writer.drop_purged_segments()?;
-        let started = threads.start("raft-log", Box::new(writer));
-        let writer = started.map_err(|error| LogError::io(dir, "start a thread for", 0, error))?;
-        Ok((Self { owner: Arc::new(Owner { shared, writer: Some(writer) }) }, recovered))
+        let writer = Arc::new(Mutex::new(writer));
+        let work = WriterThread { shared: Arc::clone(&shared), writer: Arc::clone(&writer) };
+        let started = threads.start("raft-log", Box::new(work));
+        let thread = started.map_err(|error| LogError::io(dir, "start a thread for", 0, error))?;
+        let disc = OnDisc { writer, thread };
+        Ok((Self { owner: Arc::new(Owner { shared, disc: Some(disc) }) }, recovered))
     }
 
     /// A log for a node without a disc: the same contract, but it has no files and forgets everything when it is dropped.
@@ -79,7 +88,7 @@ impl RaftLog {
     #[must_use]
     pub fn in_memory(options: LogOptions) -> Self {
         let shared = Arc::new(Shared::new(EntryTable::default(), None, None, options.queue_bytes));
-        Self { owner: Arc::new(Owner { shared, writer: None }) }
+        Self { owner: Arc::new(Owner { shared, disc: None }) }
     }
 
     /// Appends entries, which must follow on. Readable when it returns; `done` is called when they are stored as their class
@@ -187,7 +196,7 @@ impl RaftLog {
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         let state = self.lock();
-        if self.owner.writer.is_some() { state.segment_bytes } else { state.table.payload_bytes() }
+        if self.owner.disc.is_some() { state.segment_bytes } else { state.table.payload_bytes() }
     }
 
     /// The error that has stopped the log, if there was one.
@@ -239,10 +248,11 @@ impl RaftLog {
     }
 
     fn submit(&self, change: Change, done: OnDone) -> Result<(), LogError> {
-        match &self.owner.writer {
-            Some(writer) => self.owner.shared.submit(change, done, writer.as_ref()),
-            None => self.owner.shared.submit_in_memory(change, done),
+        let Some(disc) = &self.owner.disc else { return self.owner.shared.submit_in_memory(change, done) };
+        if let Some(group) = self.owner.shared.submit(change, done, disc.thread.as_ref())? {
+            lock(&disc.writer).write_in_callers_thread(group);
         }
+        Ok(())
     }
 }
 
@@ -253,10 +263,10 @@ impl fmt::Debug for RaftLog {
 }
 
 impl Owner {
-    /// Waits for the end of the writer thread, unless this is that thread, in a callback.
+    /// Waits for the end of the writer thread, unless this thread is the one that writes, in a callback.
     fn join(&self) {
-        if let Some(writer) = &self.writer {
-            writer.join();
+        if let Some(disc) = self.disc.as_ref().filter(|_| !self.shared.is_written_here()) {
+            disc.thread.join();
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
 use bytes::Bytes;
 
@@ -18,6 +19,11 @@ use crate::threads::Running;
 const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What an operation weighs in the queue beside its payload, so that empty ones are bounded too.
 const OPERATION_BYTES: usize = 256;
+
+/// Groups up to this size are written by whoever asks for them, if nothing else is to be waited for.
+const WRITTEN_AT_ONCE_BYTES_MAX: usize = 128 * 1024;
+/// More than what a frame needs beside its records.
+const FRAME_BYTES: usize = 512;
 
 /// What a caller asked for.
 #[derive(Debug)]
@@ -111,6 +117,12 @@ pub(super) struct State {
     operations: u64,
     /// A log without a disc: whether somebody is running callbacks already.
     running_callbacks: bool,
+    /// Who has taken a group and is not done with it: nobody else takes one meanwhile, so groups are written in order.
+    writing: Option<ThreadId>,
+    /// What still fits into the current segment.
+    pub(super) segment_room: u64,
+    /// How many more groups only the writer thread writes, since the disc was slow.
+    pub(super) slow_groups: u32,
 }
 
 /// See the module. Lock order: there is one lock, and no callback runs under it.
@@ -144,6 +156,9 @@ impl Shared {
             queue_bytes: 0,
             operations: 0,
             running_callbacks: false,
+            writing: None,
+            segment_room: 0,
+            slow_groups: 0,
         };
         Self { state: Mutex::new(state), work: Condvar::new(), room: Condvar::new(), queue_bytes_max }
     }
@@ -153,22 +168,40 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the change visible and hands it to the writer thread. Blocks while the queue is full, unless the caller is
-    /// the writer thread itself, in a callback.
-    pub(super) fn submit(&self, change: Change, done: OnDone, writer: &dyn Running) -> Result<(), LogError> {
+    /// Makes the change visible and puts it into the queue. Blocks while the queue is full, unless the caller is in a
+    /// callback of whoever writes.
+    ///
+    /// Returns the group if the caller is to write it in its own thread, in the writer thread's place, and to call
+    /// [`Shared::written`] then: nothing else waits or is being written, nothing has to be synced, and the disc is not
+    /// slow. Otherwise the writer thread sees to it.
+    pub(super) fn submit(
+        &self,
+        change: Change,
+        done: OnDone,
+        writer: &dyn Running,
+    ) -> Result<Option<Group>, LogError> {
         let queue_bytes = change.queue_bytes();
         let mut state = self.lock();
         while state.queue_bytes > 0
             && state.queue_bytes + queue_bytes > self.queue_bytes_max
             && state.accepts().is_ok()
             && !writer.is_current()
+            && state.writing != Some(thread::current().id())
         {
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        let writes_here = writer.may_be_stood_in_for() && state.is_written_at_once(&change, queue_bytes);
         state.accept(change, done, queue_bytes)?;
+        if writes_here {
+            return Ok(Some(state.take_group()));
+        }
+        // Whoever writes now looks at the queue when it is done.
+        let is_waited_for = state.writing.is_none();
         drop(state);
-        self.work.notify_one();
-        Ok(())
+        if is_waited_for {
+            self.work.notify_one();
+        }
+        Ok(None)
     }
 
     /// The same for a log without a disc: there is nothing to wait for, so the caller's thread runs the callback,
@@ -198,30 +231,39 @@ impl Shared {
     /// Takes as much of the work as fits one group; waits for it if asked to.
     pub(super) fn take_group(&self, waits: bool) -> Taken {
         let mut state = self.lock();
-        while waits && state.queue.is_empty() && state.phase != Phase::Abandoned {
+        while waits && !state.has_work() && !state.is_over() {
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        if state.phase == Phase::Abandoned {
+        if state.is_over() {
             return Taken::Abandoned;
         }
-        if state.queue.is_empty() {
+        if !state.has_work() {
             return Taken::Nothing;
         }
-        let mut operations = Vec::new();
-        let mut bytes = 0;
-        while state
-            .queue
-            .front()
-            .is_some_and(|next| bytes == 0 || bytes + next.queue_bytes <= GROUP_BYTES_MAX)
-        {
-            let Some(operation) = state.take_next() else { break };
-            bytes += operation.queue_bytes;
-            operations.push(operation);
-        }
-        let committed = state.committed;
+        let group = state.take_group();
         drop(state);
         self.room.notify_all();
-        Taken::Group(Group { operations, committed })
+        Taken::Group(group)
+    }
+
+    /// Whether it is this thread that writes.
+    pub(super) fn is_written_here(&self) -> bool {
+        self.lock().writing == Some(thread::current().id())
+    }
+
+    /// Ends what began when a group was taken: the next one may be taken now.
+    pub(super) fn written(&self) {
+        let mut state = self.lock();
+        state.writing = None;
+        state.slow_groups = state.slow_groups.saturating_sub(1);
+        let (has_work, is_over) = (state.has_work(), state.is_over());
+        drop(state);
+        if has_work || is_over {
+            self.work.notify_one();
+        }
+        if is_over {
+            self.room.notify_all();
+        }
     }
 
     /// Takes whatever waits; after a failure.
@@ -242,6 +284,7 @@ impl Shared {
             state.failure = Some(Arc::new(cause));
         }
         drop(state);
+        self.work.notify_all();
         self.room.notify_all();
     }
 
@@ -256,6 +299,11 @@ impl Shared {
         drop(lost);
         self.work.notify_all();
         self.room.notify_all();
+        // Nothing may be written after this, so a group that is being written is waited for.
+        let mut state = self.lock();
+        while state.writing.is_some_and(|writing| writing != thread::current().id()) {
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }
 
@@ -279,6 +327,43 @@ impl State {
         let needs_sync = change.needs_sync();
         self.queue.push_back(Operation { number, change, needs_sync, done, queue_bytes });
         Ok(())
+    }
+
+    /// Whether nothing is to be written any more.
+    fn is_over(&self) -> bool {
+        self.phase == Phase::Abandoned || self.failure.is_some()
+    }
+
+    /// Whether whoever asks for it can write it: it has nobody to wait for, and does not wait for the disc. An empty
+    /// append, which writes down the committed position after a silence, is the thread's: it notes the log's end too.
+    fn is_written_at_once(&self, change: &Change, queue_bytes: usize) -> bool {
+        matches!(change, Change::Append(entries) if !entries.is_empty())
+            && !change.needs_sync()
+            && self.queue.is_empty()
+            && self.writing.is_none()
+            && self.phase == Phase::Open
+            && self.slow_groups == 0
+            && queue_bytes <= WRITTEN_AT_ONCE_BYTES_MAX
+            && (queue_bytes + FRAME_BYTES) as u64 <= self.segment_room
+    }
+
+    /// Whether there is something to be written, and nobody writes.
+    fn has_work(&self) -> bool {
+        !self.queue.is_empty() && self.writing.is_none()
+    }
+
+    /// Takes as much of the queue as fits one group, to be written by this thread.
+    fn take_group(&mut self) -> Group {
+        let mut operations = Vec::new();
+        let mut bytes = 0;
+        while self.queue.front().is_some_and(|next| bytes == 0 || bytes + next.queue_bytes <= GROUP_BYTES_MAX)
+        {
+            let Some(operation) = self.take_next() else { break };
+            bytes += operation.queue_bytes;
+            operations.push(operation);
+        }
+        self.writing = Some(thread::current().id());
+        Group { operations, committed: self.committed }
     }
 
     fn take_next(&mut self) -> Option<Operation> {

@@ -1,9 +1,11 @@
-//! The thread that writes a log: group by group, one write and at most one sync each.
+//! What writes a log: group by group, one write and at most one sync each. A thread does it, or, where a write is all
+//! there is to do and nothing else waits, whoever asks for it: two threads need not wake each other then.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::end_mark::{EndMark, Reach};
 use super::entry::SyncedMark;
@@ -24,7 +26,12 @@ const ZERO_AHEAD_FRAME_BYTES_MAX: u64 = 64 * 1024;
 /// not. Writing zeros in large steps makes small synced groups about a third faster; large groups would not gain.
 const ZERO_AHEAD_BYTES: u64 = 1024 * 1024;
 
-/// Owned by the writer thread: the only one that touches the files' content.
+/// A write in a caller's thread that takes longer shows that the disc makes its writers wait.
+const SLOW: Duration = Duration::from_millis(2);
+/// So many groups are then left to the writer thread.
+const SLOW_GROUPS: u32 = 1_000;
+
+/// The only one that touches the files' content, on behalf of whoever has taken a group.
 pub(super) struct Writer {
     dir: PathBuf,
     options: LogOptions,
@@ -80,21 +87,26 @@ impl Writer {
         }
     }
 
-    /// Writes the next group. Ends when the log is closed, abandoned or has failed.
-    fn write_next(&mut self, waits: bool) -> Turn {
-        let mut taken = self.shared.take_group(false);
-        if matches!(taken, Taken::Nothing) {
-            // Nobody waits for this. While groups follow each other the next one shows that this one was written.
-            self.note_end();
-            taken = self.shared.take_group(waits);
+    /// Writes a group and runs its callbacks in order. Panics of callbacks are caught one by one, so one here would be a
+    /// bug of ours. Nobody may wait for ever then: dropping the callbacks wakes whoever waits for them.
+    pub(super) fn write_taken(&mut self, group: Group) -> Result<(), LogError> {
+        let written = catch_unwind(AssertUnwindSafe(|| self.write(group))).unwrap_or_else(|_| {
+            self.shared.fail(LogError::WriterPanicked);
+            drop(self.shared.take_all());
+            Err(LogError::WriterPanicked)
+        });
+        self.shared.written();
+        written
+    }
+
+    /// As [`Writer::write_taken`], in the thread of whoever asked for it. A disc that makes that wait is left to the
+    /// writer thread for a while.
+    pub(super) fn write_in_callers_thread(&mut self, group: Group) {
+        let began = Instant::now();
+        let written = self.write_taken(group);
+        if written.is_ok() && began.elapsed() > SLOW {
+            self.shared.lock().slow_groups = SLOW_GROUPS;
         }
-        let group = match taken {
-            Taken::Group(group) => group,
-            Taken::Nothing => return Turn::Idle,
-            Taken::Abandoned => return Turn::Ended,
-        };
-        let closing = group.operations.iter().any(|operation| matches!(operation.change, Change::Close));
-        if self.write(group).is_err() || closing { Turn::Ended } else { Turn::Worked }
     }
 
     /// Writes a group and runs its callbacks in order. Fails only after everyone concerned has been told.
@@ -216,6 +228,7 @@ impl Writer {
         }
         self.zeroed_to = self.zeroed_to.max(self.current.end);
         let mut state = self.shared.lock();
+        state.segment_room = self.capacity.saturating_sub(self.current.end);
         state.stats.groups += 1;
         state.stats.bytes += frame_bytes;
         state.segment_bytes += frame_bytes;
@@ -341,16 +354,35 @@ impl Writer {
     }
 }
 
-impl Worker for Writer {
-    /// The panics of callbacks are caught one by one, so this would be a bug of ours. Nobody may wait for ever then:
-    /// dropping the callbacks wakes whoever waits for them.
+/// The thread's part: it writes what nobody has written at once.
+pub(super) struct WriterThread {
+    pub(super) shared: Arc<Shared>,
+    pub(super) writer: Arc<Mutex<Writer>>,
+}
+
+impl Worker for WriterThread {
+    /// Writes the next group. Ends when the log is closed, abandoned or has failed.
     fn turn(&mut self, waits: bool) -> Turn {
-        catch_unwind(AssertUnwindSafe(|| self.write_next(waits))).unwrap_or_else(|_| {
-            self.shared.fail(LogError::WriterPanicked);
-            drop(self.shared.take_all());
-            Turn::Ended
-        })
+        let mut taken = self.shared.take_group(false);
+        if matches!(taken, Taken::Nothing) {
+            // Nobody waits for this. While groups follow each other the next one shows that this one was written.
+            lock(&self.writer).note_end();
+            taken = self.shared.take_group(waits);
+        }
+        let group = match taken {
+            Taken::Group(group) => group,
+            Taken::Nothing => return Turn::Idle,
+            Taken::Abandoned => return Turn::Ended,
+        };
+        let closing = group.operations.iter().any(|operation| matches!(operation.change, Change::Close));
+        let written = lock(&self.writer).write_taken(group);
+        if written.is_err() || closing { Turn::Ended } else { Turn::Worked }
     }
+}
+
+/// A panic while it was locked has stopped the log, which [`Shared`] remembers.
+pub(super) fn lock(writer: &Mutex<Writer>) -> MutexGuard<'_, Writer> {
+    writer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs a callback; false if it panicked. One caller's bug must not leave the others waiting for ever.

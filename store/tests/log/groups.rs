@@ -1,10 +1,12 @@
 //! Group commit and the order of callbacks.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tabularaft_store::Position;
-use tabularaft_store::disc::FaultyDisc;
+use tabularaft_store::disc::{DiscControl, DiscUse, FaultyDisc};
 use tabularaft_store::log::{Durability, LogError, LogOptions, RaftLog};
 
 use crate::support::{append_each, done, entry, open, read_all, small_options, temp_dir, waiting};
@@ -66,6 +68,66 @@ fn a_written_entry_is_acknowledged_without_any_sync() {
     assert_eq!(disc.syncs(), before);
     done(|tell| log.append(vec![(entry(1, 1, b"disc"), Durability::Synced)], tell)).unwrap();
     assert_eq!(disc.syncs(), before + 1);
+}
+
+#[test]
+fn who_appends_what_need_not_be_synced_writes_it_unless_others_wait_or_the_disc_is_slow() {
+    #[derive(Debug, Default)]
+    struct SlowWrites(AtomicBool);
+    impl DiscControl for SlowWrites {
+        fn before_write(&self, _: DiscUse, _: usize) -> std::io::Result<()> {
+            if self.0.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Ok(())
+        }
+
+        fn before_sync(&self, _: DiscUse) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let (dir, disc) = (temp_dir(), Arc::new(SlowWrites::default()));
+    let options = LogOptions { disc: disc.clone(), ..LogOptions::default() };
+    let (log, _) = RaftLog::open(dir.path(), options).unwrap();
+    let written_by = |index: u64, class| {
+        let (tell, by) = sync_channel(1);
+        let done = move |result: Result<(), LogError>| {
+            result.unwrap();
+            tell.send(std::thread::current().id()).unwrap();
+        };
+        log.append(vec![(entry(1, index, b"x"), class)], Box::new(done)).unwrap();
+        by.recv().unwrap()
+    };
+    let me = std::thread::current().id();
+    assert_eq!(written_by(0, Durability::Written), me);
+    assert_ne!(written_by(1, Durability::Synced), me, "a sync is never waited for by the caller");
+    disc.0.store(true, Ordering::SeqCst);
+    let (slow, after) = (written_by(2, Durability::Written), written_by(3, Durability::Written));
+    disc.0.store(false, Ordering::SeqCst);
+    assert!(slow != me || after != me, "a disc that makes its writers wait is left to the thread");
+    (4..=1_100).for_each(|index| drop(written_by(index, Durability::Written)));
+    assert_eq!(written_by(1_101, Durability::Written), me, "for a while");
+    log.close().unwrap();
+    let (log, _) = RaftLog::open(dir.path(), LogOptions::default()).unwrap();
+    assert_eq!(log.read(0..2_000, usize::MAX).unwrap().len(), 1_102);
+}
+
+#[test]
+fn the_log_may_be_closed_and_dropped_in_a_callback_of_who_appends() {
+    let dir = temp_dir();
+    let (log, _) = RaftLog::open(dir.path(), LogOptions::default()).unwrap();
+    let (inner, (tell, closed)) = (log.clone(), sync_channel(1));
+    let done = move |result: Result<(), LogError>| {
+        result.unwrap();
+        tell.send(inner.close().is_ok()).unwrap();
+    };
+    log.append(vec![(entry(1, 0, b"x"), Durability::Written)], Box::new(done)).unwrap();
+    assert!(closed.recv().unwrap());
+    log.close().unwrap();
+    drop(log);
+    let (log, recovered) = RaftLog::open(dir.path(), LogOptions::default()).unwrap();
+    assert_eq!(recovered.entries, 1);
+    drop(log);
 }
 
 #[test]

@@ -130,4 +130,8 @@ impl Running for Handle {
     fn is_current(&self) -> bool {
         matches!(lock(&self.0.inner).stage, Stage::Working)
     }
+
+    fn may_be_stood_in_for(&self) -> bool {
+        false
+    }
 }
