@@ -47,7 +47,8 @@ impl Damage {
 }
 
 /// A generator of its own (SplitMix64), so that a number says which damages were tried.
-pub(crate) struct Numbers(u64);
+#[derive(Debug)]
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
     pub(crate) fn next(&mut self) -> u64 {

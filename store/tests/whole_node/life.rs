@@ -14,7 +14,7 @@ use tabularaft_store::{Batch, DataDir, Effect, Identity, LogIndex, Position, Sto
 use crate::content::{Content, Opened};
 
 const TERM: u64 = 3;
-const BOOT: &str = "the boot of this machine";
+pub(crate) const BOOT: &str = "the boot of this machine";
 /// No callback takes longer, however slow the machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -29,24 +29,30 @@ pub(crate) struct Life {
 impl Life {
     /// Starts a node, a new one if the directory is empty, and applies what its log has and its checkpoint lacks.
     pub(crate) fn begin(path: &Path, disc: Arc<dyn DiscControl>) -> Result<Self, String> {
+        Self::begin_under(BOOT, path, disc)
+    }
+
+    /// The same, under another boot of the machine.
+    pub(crate) fn begin_under(boot: &str, path: &Path, disc: Arc<dyn DiscControl>) -> Result<Self, String> {
         let dir = DataDir::open_on(path, Arc::clone(&disc)).map_err(said)?;
         // A change of membership was interrupted: the data of before comes back.
         if let Some(retired) = dir.pending_retirement().map_err(said)? {
             dir.restore(&retired).map_err(said)?;
         }
-        Self::begin_in(dir, disc)
+        Self::begin_in(boot, dir, disc)
     }
 
     /// The same, in a directory that is held already.
-    pub(crate) fn begin_in(dir: DataDir, disc: Arc<dyn DiscControl>) -> Result<Self, String> {
+    pub(crate) fn begin_in(boot: &str, dir: DataDir, disc: Arc<dyn DiscControl>) -> Result<Self, String> {
         let mut identity = match Identity::load_held(&dir).map_err(said)? {
             Some(identity) => identity,
             None => Identity::new("c", 7, me(), 1),
         };
-        identity.begin_life(&dir, BOOT).map_err(said)?;
+        let machine_crashed = identity.machine_crashed(boot);
+        identity.begin_life(&dir, boot).map_err(said)?;
         let options = LogOptions {
             segment_bytes: 16 * 1024,
-            machine_crashed: false,
+            machine_crashed,
             disc: Arc::clone(&disc),
             ..LogOptions::default()
         };

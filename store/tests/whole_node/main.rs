@@ -7,4 +7,5 @@ mod cut;
 mod damages;
 mod flips;
 mod life;
+mod power;
 mod receipts;

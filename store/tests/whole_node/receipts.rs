@@ -12,7 +12,7 @@ use tabularaft_store::{Batch, DataDir, Effect, Identity, Position, Store, StoreO
 use crate::content::{Content, TableContent};
 use crate::cut::CutDisc;
 use crate::flips::{copy, scratch};
-use crate::life::{Life, ids, keys, put, tables};
+use crate::life::{BOOT, Life, ids, keys, put, tables};
 
 const TERM: u64 = 3;
 /// Behind everything that the receiving nodes have in their logs.
@@ -158,7 +158,7 @@ fn join(path: &Path, disc: Arc<CutDisc>, source: &View) -> Result<(), String> {
     let retired = dir.retire("join").map_err(said)?;
     let identity = Identity::new("c", 8, "me@here".parse().unwrap(), JOINED_AS);
     identity.save(&dir).map_err(|error| error.to_string())?;
-    let life = Life::begin_in(dir, disc)?;
+    let life = Life::begin_in(BOOT, dir, disc)?;
     let received = receive(&life, source);
     let discarded = received.and_then(|()| life.dir.discard(&retired).map_err(said));
     life.die();
