@@ -63,6 +63,7 @@ pub(crate) fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'sta
 #[doc(hidden)]
 pub mod simulation {
     use std::cell::RefCell;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use rand::rngs::StdRng;
     use rand::{Rng, SeedableRng};
@@ -75,6 +76,18 @@ pub mod simulation {
         random: StdRng,
         unix_ms: u64,
         bug: Option<Bug>,
+        /// By the node's id.
+        afflicted: BTreeSet<(Affliction, u64)>,
+        rare: BTreeMap<&'static str, u64>,
+    }
+
+    /// What is wrong with a node above its disc and its network.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Affliction {
+        /// Its sequencer gets no processor between a decision and its proposal, while everything else goes on.
+        Starved,
+        /// Its memory loses a record on the way into each chunk of a copy that it hands out.
+        Forgetful,
     }
 
     /// A bug put back on purpose, to see that a simulation finds it.
@@ -86,12 +99,17 @@ pub mod simulation {
         AcknowledgedBeforeSync,
         /// A request that comes again is decided again.
         RequestsForgotten,
+        /// An entry that was decided in another term than it was logged in is applied all the same.
+        FenceOff,
+        /// A copy is taken on without a look at the digest of its source.
+        CopyUnchecked,
     }
 
     /// From now on this thread's randomness comes from `seed`, and its time of day from [`set_unix_ms`].
     pub fn begin(seed: u64) {
-        let simulation = Simulation { random: StdRng::seed_from_u64(seed), unix_ms: 0, bug: None };
-        RUNNING.set(Some(simulation));
+        let random = StdRng::seed_from_u64(seed);
+        let (afflicted, rare) = (BTreeSet::new(), BTreeMap::new());
+        RUNNING.set(Some(Simulation { random, unix_ms: 0, bug: None, afflicted, rare }));
     }
 
     /// Gives this thread back to the world.
@@ -111,6 +129,54 @@ pub mod simulation {
     /// Whether this thread simulates nodes with this bug.
     pub(crate) fn has(bug: Bug) -> bool {
         RUNNING.with_borrow(|running| running.as_ref().is_some_and(|simulation| simulation.bug == Some(bug)))
+    }
+
+    /// Afflicts the node of this id, until it comes back under another one, or is relieved.
+    pub fn afflict(affliction: Affliction, node: u64) {
+        RUNNING.with_borrow_mut(|running| {
+            if let Some(simulation) = running {
+                simulation.afflicted.insert((affliction, node));
+            }
+        });
+    }
+
+    /// Relieves all nodes of it.
+    pub fn relieve(affliction: Affliction) {
+        RUNNING.with_borrow_mut(|running| {
+            if let Some(simulation) = running {
+                simulation.afflicted.retain(|(afflicted_with, _)| *afflicted_with != affliction);
+            }
+        });
+    }
+
+    /// Whether this thread simulates a node of this id that is afflicted so.
+    pub(crate) fn is_afflicted(affliction: Affliction, node: u64) -> bool {
+        RUNNING.with_borrow(|running| {
+            running.as_ref().is_some_and(|simulation| simulation.afflicted.contains(&(affliction, node)))
+        })
+    }
+
+    /// Waits while the node is starved; outside of a simulation it is never.
+    pub(crate) async fn wait_for_processor(node: u64) {
+        while is_afflicted(Affliction::Starved, node) {
+            super::sleep(super::ms(1)).await;
+        }
+    }
+
+    /// Counts that something happened that only happens when things go wrong.
+    pub(crate) fn count(what: &'static str) {
+        RUNNING.with_borrow_mut(|running| {
+            if let Some(simulation) = running {
+                *simulation.rare.entry(what).or_default() += 1;
+            }
+        });
+    }
+
+    /// What has been counted since [`begin`], and how often.
+    pub fn counted() -> BTreeMap<&'static str, u64> {
+        RUNNING.with_borrow(|running| {
+            running.as_ref().map(|simulation| simulation.rare.clone()).unwrap_or_default()
+        })
     }
 
     /// Sets the time of day that nodes on this thread see, in milliseconds since 1970. It may jump.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tabularaft_schema::{TableId, TableName};
-use tabularaft_store::{LoadedTable, LogIndex, Staging, Store, TableBuilder, TableDigest};
+use tabularaft_store::{LoadedTable, LogIndex, Staging, Store, StoreError, TableBuilder, TableDigest};
 
 use super::message::{BulkAnswer, BulkCall, OfferedTable};
 use crate::door;
+use crate::door::simulation::{self, Bug};
 use crate::peers::{self, PeerError, Peers};
 use crate::transport::Lane;
 use crate::wire::GROUP;
@@ -120,8 +121,16 @@ impl OpenedCopy {
         }
         // The source looks at all of its records for the digest while they are put in place here.
         let (built, digest) = tokio::join!(blocking(move || builder.build()), self.digest(table.id));
-        let (built, digest) = (built?, digest?);
-        blocking(move || built.check(digest)).await
+        let built = built?;
+        let digest = if simulation::has(Bug::CopyUnchecked) { built.digest() } else { digest? };
+        let checked = blocking(move || built.check(digest)).await;
+        if let Err(CopyError::Store(StoreError::CopyDiffers { .. })) = &checked {
+            simulation::count("copy refused for its digest");
+        }
+        if checked.is_ok() {
+            simulation::count("table copied");
+        }
+        checked
     }
 
     /// Copies everything that this node is to hold. Tables that the source has not loaded stay to be loaded later.

@@ -8,6 +8,7 @@ use tabularaft_store::{LogIndex, View};
 
 use super::message::{BulkAnswer, BulkCall, OfferedTable};
 use crate::door;
+use crate::door::simulation::{self, Affliction};
 use crate::engine::Engine;
 use crate::peers;
 use crate::transport::{Reply, Session};
@@ -53,7 +54,8 @@ async fn answer(engine: Arc<Engine>, call: BulkCall) -> BulkAnswer {
         BulkCall::Open { at_least, .. } => open(&engine, at_least).await,
         BulkCall::Chunk { token, table, cursor, bytes_max } => {
             let view = engine.sources.get(token);
-            reading(view, move |view| chunk(&view, table, cursor, bytes_max)).await
+            let is_whole = !simulation::is_afflicted(Affliction::Forgetful, engine.node());
+            reading(view, move |view| chunk(&view, table, cursor, bytes_max, is_whole)).await
         }
         BulkCall::Digest { token, table } => {
             let view = engine.sources.get(token);
@@ -100,12 +102,16 @@ async fn reading(
     door::blocking(move || read(view)).await.unwrap_or_else(|error| BulkAnswer::Failed(error.to_string()))
 }
 
-fn chunk(view: &View, table: TableId, cursor: Option<Bytes>, bytes_max: u32) -> BulkAnswer {
+/// `is_whole`: false only in a simulation of a source that loses records.
+fn chunk(view: &View, table: TableId, cursor: Option<Bytes>, bytes_max: u32, is_whole: bool) -> BulkAnswer {
     let Some(copy) = view.table(table) else {
         return BulkAnswer::Failed(format!("no copy of table {table:?} here"));
     };
     match copy.chunk_after(cursor.as_deref(), bytes_max.min(CHUNK_BYTES_MAX) as usize) {
-        Ok(chunk) => BulkAnswer::Chunk { chunk: chunk.bytes, next: chunk.next.map(Bytes::from) },
+        Ok(chunk) => {
+            let chunk = if is_whole { chunk } else { chunk.without_last_record() };
+            BulkAnswer::Chunk { chunk: chunk.bytes, next: chunk.next.map(Bytes::from) }
+        }
         Err(error) => BulkAnswer::Failed(error.to_string()),
     }
 }

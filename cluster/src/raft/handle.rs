@@ -76,6 +76,11 @@ impl Proposal {
 }
 
 impl RaftHandle {
+    /// This node's id.
+    pub(crate) fn node(&self) -> NodeId {
+        *self.raft.node_id()
+    }
+
     /// Proposes one entry. Exactly one task may call this, so that entries keep the order of their decisions.
     pub(crate) async fn propose(&self, batch: Bytes) -> Result<Proposal, RaftError> {
         let (responder, outcome) = ProgressResponder::complete_only();

@@ -1,6 +1,7 @@
 //! Who leads, as this node sees it.
 
 use super::types::TypeConfig;
+use crate::door::simulation;
 use crate::peers::Peers;
 use crate::watch;
 use std::sync::Arc;
@@ -63,6 +64,9 @@ pub(super) async fn watch(
             let changed = *last != now;
             if changed {
                 tracing::info!(leadership = ?now, "leadership changed");
+                if matches!(now, Leadership::Leading { .. }) {
+                    simulation::count("election");
+                }
                 *last = now;
             }
             changed

@@ -6,13 +6,15 @@
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine, Snapshot, SnapshotMeta};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
-use tabularaft_store::{Staging, Store, StoreError, View};
+use tabularaft_store::{Batch, Staging, Store, StoreError, View};
 
 use super::codec;
 use super::types::{Applied, Entry, LogId, StoredMembership, TypeConfig, log_id, position};
+use crate::door::simulation::{self, Bug};
 use crate::watch;
 
 /// How many entries are applied before the view is published and other tasks may run.
@@ -72,10 +74,19 @@ pub(super) fn apply_entry(
 ) -> Result<Applied, StoreError> {
     let at = position(&entry.log_id);
     match entry.payload {
-        EntryPayload::Normal(payload) => Ok(match writer.apply(at, &payload.0)? {
-            tabularaft_store::Applied::Fenced { .. } => Applied::Fenced,
-            _ => Applied::Accepted,
-        }),
+        EntryPayload::Normal(payload) => {
+            let payload = match simulation::has(Bug::FenceOff) {
+                true => decided_in(at.term, payload.0),
+                false => payload.0,
+            };
+            Ok(match writer.apply(at, &payload)? {
+                tabularaft_store::Applied::Fenced { .. } => {
+                    simulation::count("entry dropped by the term fence");
+                    Applied::Fenced
+                }
+                _ => Applied::Accepted,
+            })
+        }
         EntryPayload::Blank => writer.apply_blank(at).map(|_| Applied::Accepted),
         EntryPayload::Membership(membership) => {
             let stored = StoredMembership::new(Some(entry.log_id), membership);
@@ -83,6 +94,11 @@ pub(super) fn apply_entry(
             writer.apply_membership(at, bytes.into()).map(|_| Applied::Accepted)
         }
     }
+}
+
+/// The batch as if it had been decided in this term.
+fn decided_in(term: u64, payload: Bytes) -> Bytes {
+    Batch::decode(&payload).map_or(payload, |batch| Batch { term, ..batch }.encode(true))
 }
 
 /// The membership as of a view, and the log id it is applied up to.
@@ -135,6 +151,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             // openraft hands back what `get_current_snapshot` gave it: that state is this store's own already.
             return Ok(());
         };
+        simulation::count("snapshot taken on");
         let store = Arc::clone(&self.store);
         crate::door::blocking(move || store.install(*staging))
             .await

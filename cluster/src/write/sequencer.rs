@@ -230,6 +230,7 @@ impl Sequencer {
         };
         match seen {
             Seen::Done { index, results } => {
+                simulation::count("request that came twice");
                 return PendingOutcome::Final(RequestOutcome::Committed { index, results });
             }
             Seen::Forgotten => return PendingOutcome::Final(RequestOutcome::Forgotten),
@@ -296,6 +297,7 @@ impl Sequencer {
         }
         let requests = open.batch.decided.iter().map(|decided| decided.request).collect();
         let bytes = open.batch.encode(needs_sync(open.view.schema(), &open.batch.effects));
+        simulation::wait_for_processor(self.raft.node()).await;
         match self.raft.propose(bytes).await {
             Ok(proposal) => {
                 let Open { entry, replies, .. } = open;

@@ -215,6 +215,11 @@ fn saved(
 }
 
 impl UncheckedTable {
+    /// The digest of the records that have arrived.
+    pub fn digest(&self) -> TableDigest {
+        self.table.digest
+    }
+
     /// The copy, if it is what the source holds. Otherwise it is thrown away, what was written of it too.
     ///
     /// # Errors

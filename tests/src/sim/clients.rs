@@ -56,6 +56,8 @@ words!(RamWord DiscWord DiscOnlyWord);
 pub(super) struct Clients {
     pub(super) ledger: Ledger,
     pub(super) stop: Arc<AtomicBool>,
+    /// They ask for little while the cluster heals, which is about whether it does.
+    pub(super) calm: Arc<AtomicBool>,
     /// Values, elements and clients are numbered throughout the run.
     next: Arc<AtomicU64>,
 }
@@ -70,7 +72,7 @@ pub(super) struct Client {
 
 impl Clients {
     pub(super) fn new(ledger: Ledger) -> Self {
-        Self { ledger, stop: Arc::default(), next: Arc::new(AtomicU64::new(1)) }
+        Self { ledger, stop: Arc::default(), calm: Arc::default(), next: Arc::new(AtomicU64::new(1)) }
     }
 
     fn next(&self) -> u64 {
@@ -110,7 +112,8 @@ impl Client {
             if !self.act().await {
                 self.number = self.clients.next();
             }
-            tokio::time::sleep(Duration::from_millis(self.random.between(1, 60))).await;
+            let pause_most_ms = if self.clients.calm.load(Ordering::Relaxed) { 800 } else { 60 };
+            tokio::time::sleep(Duration::from_millis(self.random.between(1, pause_most_ms))).await;
         }
     }
 

@@ -5,17 +5,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use super::clock;
 use super::mutations::{BUGS, SEEDS_MAX, hunt};
 use super::run::{Failure, Plan, Report};
+use super::tally::Tally;
 
 const USAGE: &str = "\
-usage: cargo xtask sim [--seed N | --seeds A..B | --minutes M | --mutations] [--history FILE] [--trace]
+usage: cargo xtask sim [--seed N | --seeds A..B | --minutes M | --mutations] [--history FILE] [--trace] [--log FILTER]
   --seed N        runs one seed again, exactly as before
   --seeds A..B    runs the seeds from A up to, but without, B (default 0..20)
   --minutes M     runs one seed after the other for so long, from a seed that the clock gives
   --mutations     puts one known bug after the other back, and looks whether it is found within 200 seeds
   --history FILE  writes what clients asked and were told, as JSON lines
   --trace         says what was done to the cluster, also when nothing was found
+  --log FILTER    prints what the nodes log, with the simulated time: `tabularaft=debug`
 ";
 
 /// What was asked for.
@@ -25,6 +28,7 @@ struct Wish {
     limit: Option<Duration>,
     history: Option<PathBuf>,
     trace: bool,
+    log: Option<String>,
     mutations: bool,
 }
 
@@ -34,6 +38,9 @@ pub fn command(arguments: Vec<String>) -> ExitCode {
         eprint!("{USAGE}");
         return ExitCode::from(2);
     };
+    if let Some(filter) = &wish.log {
+        clock::print_log(filter);
+    }
     let ran = if wish.mutations { find_mutations(wish.seeds.start) } else { run(&wish) };
     match ran {
         Ok(said) => {
@@ -48,7 +55,8 @@ pub fn command(arguments: Vec<String>) -> ExitCode {
 }
 
 fn parse(arguments: &[String]) -> Option<Wish> {
-    let mut wish = Wish { seeds: 0..20, limit: None, history: None, trace: false, mutations: false };
+    let mut wish =
+        Wish { seeds: 0..20, limit: None, history: None, trace: false, log: None, mutations: false };
     let mut words = arguments.iter().map(String::as_str);
     while let Some(word) = words.next() {
         match word {
@@ -68,6 +76,7 @@ fn parse(arguments: &[String]) -> Option<Wish> {
             }
             "--history" => wish.history = Some(words.next()?.into()),
             "--trace" => wish.trace = true,
+            "--log" => wish.log = Some(words.next()?.to_owned()),
             "--mutations" => wish.mutations = true,
             _ => return None,
         }
@@ -78,8 +87,8 @@ fn parse(arguments: &[String]) -> Option<Wish> {
 /// Every bug must be found.
 fn find_mutations(first_seed: u64) -> Result<String, String> {
     let mut missed = Vec::new();
-    for bug in BUGS {
-        match hunt(bug, first_seed) {
+    for (bug, _) in BUGS {
+        match hunt(bug, first_seed..first_seed + SEEDS_MAX) {
             Some(failure) => {
                 let seeds = failure.seed - first_seed + 1;
                 println!("{bug:?}: found by the {seeds}th seed: {failure}");
@@ -132,6 +141,7 @@ struct Passed {
     successes: usize,
     faults: usize,
     last_digest: u32,
+    tally: Tally,
 }
 
 impl Passed {
@@ -142,6 +152,7 @@ impl Passed {
         self.operations += report.operations;
         self.successes += report.successes;
         self.faults += report.trace.len();
+        self.tally.add(&report.tally);
         self.last_digest = report.digest;
     }
 }
@@ -149,6 +160,7 @@ impl Passed {
 impl std::fmt::Display for Passed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { seeds, delivered, operations, successes, faults, last_digest, .. } = self;
+        write!(f, "{}", self.tally)?;
         let seconds = self.simulated_ms / 1_000;
         write!(
             f,

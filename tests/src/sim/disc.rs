@@ -16,6 +16,7 @@ use tabularaft::store::files::{DiscFile, FileSystem, Opening};
 
 use super::file::Content;
 use super::random::Random;
+use super::tally::Tally;
 
 /// A disc that outlives the processes of its machine.
 #[derive(Debug, Clone)]
@@ -41,6 +42,7 @@ struct State {
     locks: BTreeMap<PathBuf, Arc<AtomicBool>>,
     full: bool,
     fail_next_sync: bool,
+    tally: Tally,
 }
 
 type Names = BTreeMap<PathBuf, Item>;
@@ -96,6 +98,7 @@ impl SimDisc {
             locks: BTreeMap::new(),
             full: false,
             fail_next_sync: false,
+            tally: Tally::default(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -115,6 +118,11 @@ impl SimDisc {
         self.state().fail_next_sync = fails;
     }
 
+    /// How often what befell a file.
+    pub(super) fn tally(&self) -> Tally {
+        self.state().tally.clone()
+    }
+
     /// Takes back what no sync has covered, all of it or some.
     pub(super) fn lose_power(&self) {
         let state = &mut *self.state();
@@ -128,8 +136,19 @@ impl SimDisc {
         let tears = state.random.once_in(2);
         for item in state.names.values() {
             if let Item::File(content) = item {
-                let random = &mut state.random;
-                lock(content).lose_power(|| tears && random.once_in(2));
+                let (random, mut survived, mut lost) = (&mut state.random, false, false);
+                lock(content).lose_power(|| {
+                    let survives = tears && random.once_in(2);
+                    survived |= survives;
+                    lost |= !survives;
+                    survives
+                });
+                if lost {
+                    state.tally.count("file that lost what was not synced");
+                }
+                if lost && survived {
+                    state.tally.count("torn write");
+                }
             }
         }
     }
@@ -173,17 +192,21 @@ impl Mounted {
 
 impl DiscControl for Mounted {
     fn before_write(&self, _what: DiscUse, _bytes: usize) -> io::Result<()> {
-        match self.state()?.full {
-            true => Err(io::Error::new(io::ErrorKind::StorageFull, "no space left (simulated)")),
-            false => Ok(()),
+        let mut state = self.state()?;
+        if !state.full {
+            return Ok(());
         }
+        state.tally.count("write refused by a full disc");
+        Err(io::Error::new(io::ErrorKind::StorageFull, "no space left (simulated)"))
     }
 
     fn before_sync(&self, what: DiscUse) -> io::Result<()> {
-        match std::mem::take(&mut self.state()?.fail_next_sync) {
-            true => Err(io::Error::other(format!("sync for {what:?} failed (simulated)"))),
-            false => Ok(()),
+        let mut state = self.state()?;
+        if !std::mem::take(&mut state.fail_next_sync) {
+            return Ok(());
         }
+        state.tally.count("sync that failed");
+        Err(io::Error::other(format!("sync for {what:?} failed (simulated)")))
     }
 
     fn files(&self) -> &dyn FileSystem {

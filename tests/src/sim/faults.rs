@@ -24,6 +24,8 @@ pub(super) enum Fault {
     BlockOneWay(Host, Host),
     /// The network is whole again.
     Heal,
+    /// Two machines hear nothing of each other, but all of the others.
+    Part(Host, Host),
     /// Connections between two machines break.
     Break(Host, Host),
     /// Packets take so much longer, and one in so many is lost.
@@ -50,6 +52,52 @@ pub(super) enum Fault {
     Copy(Host, u64),
     /// Every machine loses power at once.
     Blackout,
+    /// Every process dies at once.
+    KillAll,
+    /// A node decides, and gets no processor to propose what it has decided.
+    Starve(Host),
+    /// No node is starved any more.
+    Feed,
+    /// Whoever leads is cut off from all others.
+    Depose,
+    /// A node loses records on their way into copies for others.
+    Forget(Host),
+    /// No node does any more.
+    Remember,
+}
+
+impl Fault {
+    /// What kind of fault it is; `None` for the end of one.
+    pub(super) fn kind(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Kill(_) => "kill",
+            Self::LosePower(_) => "loss of power",
+            Self::Restart(_) => "restart",
+            Self::Stop(_) => "pause",
+            Self::Split(_) => "partition",
+            Self::Depose => "partition of the leader",
+            Self::BlockOneWay(..) => "one-way partition",
+            Self::Part(..) => "partial partition",
+            Self::Break(..) => "broken connections",
+            Self::Disturb { loses_one_in: 0, .. } => return None,
+            Self::Disturb { .. } => "delay and loss",
+            Self::SlowDisc(_, 0) => return None,
+            Self::SlowDisc(..) => "slow disc",
+            Self::FullDisc(_) => "full disc",
+            Self::FailSync(_) => "failing sync",
+            Self::Jump(_) => "clock jump",
+            Self::Join(_) => "join",
+            Self::Leave(_) => "leave",
+            Self::Remove(_) => "removal",
+            Self::Table(_) => "table created or dropped",
+            Self::Copy(..) => "copy mode",
+            Self::Blackout => "loss of power of all",
+            Self::KillAll => "kill of all",
+            Self::Starve(_) => "starved sequencer",
+            Self::Forget(_) => "forgetful source of copies",
+            Self::Resume(_) | Self::Heal | Self::Space(_) | Self::Feed | Self::Remember => return None,
+        })
+    }
 }
 
 /// What is known of the machines when a fault is chosen.
@@ -60,6 +108,8 @@ pub(super) struct Situation {
     pub(super) members: BTreeSet<Host>,
     /// Machines that are no members.
     pub(super) outside: BTreeSet<Host>,
+    /// Who leads, if that is known.
+    pub(super) leader: Option<Host>,
 }
 
 /// Chooses faults.
@@ -70,22 +120,27 @@ pub(super) struct Faults {
     next_ms: u64,
     numbered: u64,
     pause_ms: u64,
-    blackouts_left: u32,
+    /// When everything fails at once, in the runs in which it does.
+    outage_ms: Option<u64>,
 }
 
 impl Faults {
     /// Faults from `begin_ms` on.
     pub(super) fn new(seed: u64, begin_ms: u64) -> Self {
         let mut random = Random::new(seed, "faults");
-        let pause_ms = random.between(300, 2_500);
-        // Losing all machines at once is harmless to disc tables alone, so most runs do without.
-        let blackouts_left = u32::from(random.once_in(8));
-        Self { random, due: BTreeMap::new(), next_ms: begin_ms, numbered: 0, pause_ms, blackouts_left }
+        let pause_ms = random.between(200, 1_500);
+        // Losing all nodes at once is harmless to disc tables alone, so most runs do without.
+        let outage_ms = random.once_in(4).then(|| begin_ms + random.between(1_000, 10_000));
+        Self { random, due: BTreeMap::new(), next_ms: begin_ms, numbered: 0, pause_ms, outage_ms }
     }
 
     /// What is to be done now.
     pub(super) fn step(&mut self, now_ms: u64, situation: &Situation) -> Vec<Fault> {
         let mut todo = self.ends(now_ms);
+        if self.outage_ms.is_some_and(|at| now_ms >= at) {
+            self.outage_ms = None;
+            todo.extend(self.outage(now_ms, situation));
+        }
         if now_ms >= self.next_ms {
             self.next_ms = now_ms + self.random.between(self.pause_ms / 3, self.pause_ms * 2);
             todo.extend(self.choose(now_ms, situation));
@@ -147,10 +202,14 @@ impl Faults {
                 }
                 self.with_end(now_ms, Fault::Split(cut), 200, 5_000, Fault::Heal)
             }
-            (53..=60, _) if any != other => {
+            (53..=57, _) if any != other => {
                 self.with_end(now_ms, Fault::BlockOneWay(any, other), 200, 5_000, Fault::Heal)
             }
-            (61..=67, _) if any != other => vec![Fault::Break(any, other)],
+            (58..=60, _) if any != other => {
+                self.with_end(now_ms, Fault::Part(any, other), 200, 5_000, Fault::Heal)
+            }
+            (61..=64, _) if any != other => vec![Fault::Break(any, other)],
+            (65..=67, _) => situation.leader.map_or_else(Vec::new, |leader| self.starve(now_ms, leader)),
             (68..=73, _) => {
                 let (slow_ms, loses_one_in) = (self.random.below(60), self.random.between(4, 40));
                 let calm = Fault::Disturb { slow_ms: 0, loses_one_in: 0 };
@@ -160,6 +219,7 @@ impl Faults {
                 let slow_ms = self.random.between(5, 200);
                 self.with_end(now_ms, Fault::SlowDisc(any, slow_ms), 500, 4_000, Fault::SlowDisc(any, 0))
             }
+            (80, Some(host)) => self.forget(now_ms, any, host),
             (80..=82, _) => vec![Fault::Jump(self.random.below(7_200_000) as i64 - 3_600_000)],
             (83..=88, _) => {
                 let outside: Vec<Host> = situation.outside.iter().copied().collect();
@@ -168,20 +228,89 @@ impl Faults {
             (89..=90, Some(host)) if members.len() > 3 => vec![Fault::Leave(host)],
             (91..=92, Some(host)) if members.len() > 3 => vec![Fault::Remove(host)],
             (93..=95, _) => vec![Fault::Table(self.random.below(3))],
-            (96..=98, _) => vec![Fault::Copy(any, self.random.below(6))],
-            (99, _) if self.blackouts_left > 0 => {
-                self.blackouts_left -= 1;
-                for host in &members {
-                    self.later(now_ms, 500, 3_000, Fault::Restart(*host));
-                }
-                vec![Fault::Blackout]
-            }
+            (96..=99, _) => vec![Fault::Copy(any, self.random.below(6))],
             _ => Vec::new(),
         }
+    }
+
+    fn outage(&mut self, now_ms: u64, situation: &Situation) -> Vec<Fault> {
+        for host in &situation.members {
+            self.later(now_ms, 500, 3_000, Fault::Restart(*host));
+        }
+        vec![if self.random.once_in(2) { Fault::Blackout } else { Fault::KillAll }]
+    }
+
+    /// A leader is starved while another one is elected, and perhaps it again: then it proposes in a later term what it
+    /// has decided in an earlier one.
+    fn starve(&mut self, now_ms: u64, leader: Host) -> Vec<Fault> {
+        self.later(now_ms, 900, 1_500, Fault::Heal);
+        self.later(now_ms, 1_600, 2_200, Fault::Depose);
+        self.later(now_ms, 2_900, 3_600, Fault::Heal);
+        self.later(now_ms, 3_200, 4_500, Fault::Feed);
+        vec![Fault::Starve(leader), Fault::Depose]
+    }
+
+    /// A node is forgetful while another one starts, and needs copies.
+    fn forget(&mut self, now_ms: u64, source: Host, killed: Host) -> Vec<Fault> {
+        self.later(now_ms, 50, 1_000, Fault::Restart(killed));
+        self.later(now_ms, 2_000, 5_000, Fault::Remember);
+        vec![Fault::Forget(source), Fault::Kill(killed)]
     }
 
     fn with_end(&mut self, now_ms: u64, fault: Fault, least_ms: u64, most_ms: u64, end: Fault) -> Vec<Fault> {
         self.later(now_ms, least_ms, most_ms, end);
         vec![fault]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tally::Tally;
+    use super::*;
+
+    #[test]
+    fn every_kind_of_fault_is_drawn_within_a_few_seeds() {
+        let mut tally = Tally::default();
+        let situation = Situation {
+            sound: (0..4).collect(),
+            members: (0..4).collect(),
+            outside: BTreeSet::from([4]),
+            leader: Some(1),
+        };
+        for seed in 0..40 {
+            let mut faults = Faults::new(seed, 0);
+            for now_ms in 0..20_000 {
+                let drawn = faults.step(now_ms, &situation);
+                drawn.iter().filter_map(Fault::kind).for_each(|kind| tally.count(kind));
+            }
+        }
+        let kinds = [
+            "kill",
+            "restart",
+            "pause",
+            "loss of power",
+            "loss of power of all",
+            "kill of all",
+            "clock jump",
+            "starved sequencer",
+            "delay and loss",
+            "partition",
+            "partition of the leader",
+            "one-way partition",
+            "partial partition",
+            "broken connections",
+            "slow disc",
+            "full disc",
+            "failing sync",
+            "join",
+            "leave",
+            "removal",
+            "table created or dropped",
+            "copy mode",
+            "forgetful source of copies",
+        ];
+        let missing: Vec<_> = tally.missing().filter(|kind| kinds.contains(kind)).collect();
+        assert!(missing.is_empty(), "never drawn: {missing:?}");
+        assert!(tally.unknown().is_empty(), "not on the list of all kinds: {:?}", tally.unknown());
     }
 }

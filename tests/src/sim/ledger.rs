@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tabularaft::WriteError;
 
-use super::world::Clock;
+use super::clock::Clock;
 
 /// All operations of a run, shared by all clients.
 #[derive(Debug, Clone)]

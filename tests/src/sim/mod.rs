@@ -8,14 +8,16 @@
 //! | `clients.rs`, `ledger.rs` | what clients do, and what they were told |
 //! | `watchdog.rs` | invariants, looked at while it runs |
 //! | `oracle.rs`, `finish.rs` | the check of everything at the end |
+//! | `tally.rs` | how often what happened |
 //! | `mutations.rs` | bugs put back on purpose |
-//! | `world.rs`, `machine.rs` | the clock; machines with their processes |
-//! | `network.rs`, `stream.rs` | connections |
+//! | `clock.rs`, `world.rs`, `machine.rs` | the time; machines with their processes |
+//! | `network.rs`, `packet.rs`, `stream.rs` | connections |
 //! | `disc.rs`, `file.rs` | discs |
 //! | `threads.rs` | the store's workers |
 //! | `command.rs`, `history.rs` | the program around it, and what it writes |
 
 mod clients;
+mod clock;
 mod command;
 mod disc;
 mod faults;
@@ -27,10 +29,12 @@ mod machine;
 mod mutations;
 mod network;
 mod oracle;
+mod packet;
 mod random;
 mod run;
 mod stage;
 mod stream;
+mod tally;
 mod threads;
 mod watchdog;
 mod world;
@@ -42,3 +46,4 @@ pub use command::command;
 pub use history::History;
 pub use mutations::{BUGS, SEEDS_MAX, hunt};
 pub use run::{Failure, Plan, Report};
+pub use tally::Tally;

@@ -9,7 +9,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use super::packet::{Event, What};
 use super::random::Random;
+use super::tally::Tally;
 
 /// How many bytes of one direction may be on their way or unread; then the sender waits.
 const WINDOW_BYTES: usize = 256 * 1024;
@@ -59,11 +61,14 @@ pub(super) struct Wires {
     /// By when they are due, and then in the order in which they were sent.
     events: BTreeMap<(u64, u64), Event>,
     sent: u64,
-    /// What a partition holds back, in order.
-    held: BTreeMap<(Host, Host), Vec<Event>>,
+    /// What a partition holds back, by when it was sent.
+    held: BTreeMap<u64, Event>,
     blocked: BTreeSet<(Host, Host)>,
     slow_ms: u64,
     loses_one_in: u64,
+    /// When the last packet from one machine to another is due.
+    last_due: BTreeMap<(Host, Host), u64>,
+    tally: Tally,
 }
 
 #[derive(Default)]
@@ -98,35 +103,6 @@ enum Stage {
     Broken,
     /// This side is gone.
     Gone,
-}
-
-struct Event {
-    connection: u64,
-    /// To which end.
-    to: usize,
-    what: What,
-}
-
-enum What {
-    Dial,
-    Accepted,
-    Refused,
-    Bytes(Vec<u8>),
-    End,
-    Break,
-}
-
-impl What {
-    fn number(&self) -> u8 {
-        match self {
-            Self::Dial => 1,
-            Self::Accepted => 2,
-            Self::Refused => 3,
-            Self::Bytes(_) => 4,
-            Self::End => 5,
-            Self::Break => 6,
-        }
-    }
 }
 
 impl End {
@@ -175,6 +151,8 @@ impl Wires {
             blocked: BTreeSet::new(),
             slow_ms: 0,
             loses_one_in: 0,
+            last_due: BTreeMap::new(),
+            tally: Tally::default(),
         }
     }
 
@@ -187,16 +165,22 @@ impl Wires {
         (self.digest, self.delivered)
     }
 
+    /// How often what befell a packet.
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// Delivers what is due by now.
     pub(super) fn advance(&mut self, now_ms: u64) {
         self.now_ms = now_ms;
         while let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= now_ms) {
-            let event = entry.remove();
+            let ((_, number), event) = entry.remove_entry();
             let Some(ends) = self.connections.get(&event.connection) else { continue };
             let [dialer, listener] = ends.each_ref().map(|end| end.host);
             let way = if event.to == 1 { (dialer, listener) } else { (listener, dialer) };
             if self.blocked.contains(&way) {
-                self.held.entry(way).or_default().push(event);
+                self.tally.count("packet held back by a partition");
+                self.held.insert(number, event);
             } else if !self.dark.contains(&way.1) {
                 self.deliver(event);
             }
@@ -212,8 +196,9 @@ impl Wires {
     /// Ends all partitions.
     pub(super) fn heal(&mut self) {
         self.blocked.clear();
-        for event in std::mem::take(&mut self.held).into_values().flatten() {
-            self.schedule(1, event);
+        // Before everything that was sent later: whatever was due by now has been held back too.
+        for (number, event) in std::mem::take(&mut self.held) {
+            self.events.insert((self.now_ms + 1, number), event);
         }
     }
 
@@ -250,7 +235,10 @@ impl Wires {
             if let Some(end) = self.end(id, number) {
                 end.become_and_wake(Stage::Gone);
             }
-            self.schedule(KEEPALIVE_MS, Event { connection: id, to: 1 - number, what: What::Break });
+            // Nobody sends this break: the peer's own kernel makes it, unless it hears of the end before.
+            self.sent += 1;
+            let event = Event { connection: id, to: 1 - number, what: What::Break };
+            self.events.insert((self.now_ms + KEEPALIVE_MS, self.sent), event);
         }
     }
 
@@ -334,9 +322,11 @@ impl Wires {
         let mut delay_ms = 1 + self.random.below(JITTER_MS + 1) + self.slow_ms;
         if self.random.once_in(HELD_UP_ONE_IN) {
             delay_ms += self.random.below(HELD_UP_MS);
+            self.tally.count("packet held up");
         }
         while self.loses_one_in > 0 && self.random.once_in(self.loses_one_in) {
             delay_ms += RETRANSMIT_MS;
+            self.tally.count("packet lost and sent again");
         }
         self.schedule(delay_ms, Event { connection, to, what });
     }
@@ -346,8 +336,24 @@ impl Wires {
         let Some(end) = self.end(event.connection, event.to) else { return };
         let due = earliest.max(end.not_before_ms);
         end.not_before_ms = due;
+        self.note_overtaking(event.connection, event.to, due);
         self.sent += 1;
         self.events.insert((due, self.sent), event);
+    }
+}
+
+impl Wires {
+    /// Packets of one connection keep their order; those of different ones between the same two machines need not.
+    fn note_overtaking(&mut self, connection: u64, to: usize, due: u64) {
+        let Some(ends) = self.connections.get(&connection) else { return };
+        let [dialer, listener] = ends.each_ref().map(|end| end.host);
+        let way = if to == 1 { (dialer, listener) } else { (listener, dialer) };
+        let last = self.last_due.entry(way).or_default();
+        if due < *last {
+            self.tally.count("packet that overtook another");
+        } else {
+            *last = due;
+        }
     }
 }
 

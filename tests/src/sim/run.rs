@@ -18,6 +18,7 @@ use super::network::Host;
 use super::oracle;
 use super::random::Random;
 use super::stage::Stage;
+use super::tally::Tally;
 use super::watchdog::Watchdog;
 use super::world::World;
 
@@ -57,6 +58,8 @@ pub struct Report {
     pub successes: usize,
     /// What was done to the cluster, a line each.
     pub trace: Vec<String>,
+    /// How often each kind of fault was done, and what befell packets, files and nodes.
+    pub tally: Tally,
 }
 
 /// A run that found something wrong.
@@ -77,7 +80,7 @@ impl Plan {
     /// The plan of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { seed, faults_ms: 20_000, bug: None }
+        Self { seed, faults_ms: 12_000, bug: None }
     }
 
     /// The same with faults for so long.
@@ -234,6 +237,7 @@ impl Run {
             self.stage.apply(&fault);
         }
         self.stage.make_whole();
+        self.clients.calm.store(true, Ordering::Relaxed);
         let deadline = self.stage.world.now_ms() + HEALING_MS;
         while !self.stage.is_healed() {
             if self.stage.world.now_ms() > deadline {
@@ -277,7 +281,18 @@ impl Run {
             operations: self.stage.ledger.operations().len(),
             successes: self.stage.ledger.successes(),
             trace: self.stage.trace.clone(),
+            tally: self.tally(),
         }
+    }
+
+    fn tally(&self) -> Tally {
+        let mut tally = self.stage.tally.clone();
+        tally.add(self.stage.world.network.wires().tally());
+        tally.add_all(&simulation::counted());
+        for machine in self.stage.world.machines() {
+            tally.add(&machine.disc.tally());
+        }
+        tally
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tabularaft::simulation::{self, Affliction};
 use tabularaft::{CopyMode, LocalData, Node, NodeName, TableDef, TableName};
 
 use super::faults::{Fault, Situation};
 use super::ledger::Ledger;
 use super::network::Host;
 use super::random::Random;
+use super::tally::Tally;
 use super::world::World;
 
 /// Changes of how a node holds a table.
@@ -29,6 +31,8 @@ pub(super) struct Stage {
     pub(super) ledger: Ledger,
     /// What was done, a line each.
     pub(super) trace: Vec<String>,
+    /// How often each kind of fault was done.
+    pub(super) tally: Tally,
     random: Random,
     /// The cluster that all belong to in the end.
     cluster: u128,
@@ -44,6 +48,7 @@ impl Stage {
             world,
             ledger,
             trace: Vec::new(),
+            tally: Tally::default(),
             random,
             cluster: 0,
             failed: BTreeSet::new(),
@@ -66,6 +71,7 @@ impl Stage {
             sound: hosts().filter(is_member).filter(|host| self.is_sound(*host)).collect(),
             members: hosts().filter(is_member).collect(),
             outside: hosts().filter(|host| !is_member(host)).collect(),
+            leader: self.leader(),
         }
     }
 
@@ -80,6 +86,13 @@ impl Stage {
         let of_cluster = standings.filter(|(standing, _)| standing.cluster == self.cluster);
         let newest = of_cluster.max_by_key(|(standing, _)| standing.applied);
         newest.map(|(_, node)| node.members().into_iter().collect()).unwrap_or_default()
+    }
+
+    /// The leader of the newest term that any machine leads in.
+    fn leader(&self) -> Option<Host> {
+        let standings = self.world.nodes().filter_map(|(host, node)| Some((host, node.standing()?)));
+        let leaders = standings.filter(|(_, standing)| standing.leads && standing.cluster == self.cluster);
+        leaders.max_by_key(|(_, standing)| standing.term).map(|(host, _)| host)
     }
 
     fn node(&self, host: Host) -> Option<&Node> {
@@ -143,6 +156,9 @@ impl Stage {
     /// Does a fault, if it can be done.
     pub(super) fn apply(&mut self, fault: &Fault) {
         self.note(&format!("{fault:?}"));
+        if let Some(kind) = fault.kind() {
+            self.tally.count(kind);
+        }
         match fault {
             Fault::Kill(host) => self.world.machine(*host).kill(),
             Fault::LosePower(host) => self.world.machine(*host).lose_power(),
@@ -151,6 +167,20 @@ impl Stage {
             Fault::Resume(host) => self.world.machine(*host).resume(),
             Fault::Split(cut) => self.split(cut),
             Fault::BlockOneWay(from, to) => self.world.network.wires().block(*from, *to),
+            Fault::Part(a, b) => {
+                let mut wires = self.world.network.wires();
+                wires.block(*a, *b);
+                wires.block(*b, *a);
+            }
+            Fault::Depose => {
+                if let Some(leader) = self.leader() {
+                    self.split(&[leader]);
+                }
+            }
+            Fault::Starve(host) => self.afflict(Affliction::Starved, *host),
+            Fault::Feed => simulation::relieve(Affliction::Starved),
+            Fault::Forget(host) => self.afflict(Affliction::Forgetful, *host),
+            Fault::Remember => simulation::relieve(Affliction::Forgetful),
             Fault::Heal => self.world.network.wires().heal(),
             Fault::Break(a, b) => self.world.network.wires().break_between(*a, *b),
             Fault::Disturb { slow_ms, loses_one_in } => {
@@ -173,6 +203,11 @@ impl Stage {
                     self.world.machine(host).lose_power();
                 }
             }
+            Fault::KillAll => {
+                for host in 0..self.world.machines().len() {
+                    self.world.machine(host).kill();
+                }
+            }
         }
         self.count_ram_copies();
     }
@@ -184,6 +219,12 @@ impl Stage {
         if !machine.has_process() {
             // The founder of the cluster would otherwise never be the one that founds it.
             self.world.start(host, peer.filter(|peer| host != 0 && *peer != host));
+        }
+    }
+
+    fn afflict(&self, affliction: Affliction, host: Host) {
+        if let Some(standing) = self.node(host).and_then(Node::standing) {
+            simulation::afflict(affliction, standing.node);
         }
     }
 
@@ -253,6 +294,8 @@ impl Stage {
             wires.heal();
             wires.disturb(0, 0);
         }
+        simulation::relieve(Affliction::Starved);
+        simulation::relieve(Affliction::Forgetful);
         for host in 0..self.world.machines().len() {
             let machine = self.world.machine(host);
             machine.disc.set_full(false);

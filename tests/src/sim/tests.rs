@@ -1,7 +1,11 @@
 //! What a simulated cluster must be able to do before anything goes wrong, and that it does it the same way each time.
 
+use std::task::{Context, Poll, Waker};
+
 use tabularaft::NodeConfig;
 
+use super::network::SimNetwork;
+use super::random::Random;
 use super::world::World;
 use crate::tables::{DiscWord, RamWord};
 
@@ -9,8 +13,8 @@ fn fast() -> NodeConfig {
     NodeConfig { heartbeat_ms: 50, election_ms: 400, ram_grace_ms: 500, ..NodeConfig::default() }
 }
 
-/// Three nodes form a cluster and write. Returns what the network saw.
-fn form_and_write(seed: u64) -> (u32, u64, u64) {
+/// Three nodes form a cluster.
+fn form(seed: u64) -> World {
     let mut world = World::new(seed, 3, fast());
     world.start(0, None);
     assert!(world.wait(5_000, |world| world.nodes().count() == 1), "{:?}", world.machines()[0].start_error());
@@ -22,6 +26,12 @@ fn form_and_write(seed: u64) -> (u32, u64, u64) {
             world.machines()[host].start_error()
         );
     }
+    world
+}
+
+/// Three nodes form a cluster and write. Returns what the network saw.
+fn form_and_write(seed: u64) -> (u32, u64, u64) {
+    let mut world = form(seed);
     let creating = world.machine(1).spawn(|node| async move {
         node.create_table::<RamWord>().await.unwrap();
         node.create_table::<DiscWord>().await.unwrap();
@@ -52,4 +62,69 @@ fn a_simulated_cluster_forms_and_writes_in_the_same_way_each_time() {
     let second = form_and_write(7);
     assert_eq!(first, second);
     assert_ne!(first, form_and_write(8));
+}
+
+/// Its first attempt takes its id away from it, and gives it another that it never gets to know.
+#[test]
+fn a_node_that_is_killed_while_it_comes_back_after_a_crash_comes_back_again() {
+    for killed_after_ms in (20..220).step_by(40) {
+        let mut world = form(killed_after_ms);
+        world.machine(2).lose_power();
+        world.machine(2).power_up();
+        world.start(2, Some(0));
+        world.wait(killed_after_ms, |_| false);
+        world.machine(2).kill();
+        world.start(2, Some(0));
+        let is_back = |world: &World| {
+            let standing = world.machines()[2].node().and_then(tabularaft::Node::standing);
+            standing.is_some_and(|standing| {
+                standing.node > 3 && standing.applied > 0 && standing.failure.is_none()
+            })
+        };
+        let came_back = world.wait(20_000, is_back);
+        assert!(
+            came_back,
+            "killed {killed_after_ms} ms after its start: {:?}",
+            world.machines()[2].start_error()
+        );
+    }
+}
+
+/// All that the listener's end of a connection can read.
+fn received(network: &SimNetwork, connection: u64) -> Vec<u8> {
+    let context = Context::from_waker(Waker::noop());
+    match network.wires().poll_read(connection, 1, 1_000, &context) {
+        Poll::Ready(bytes) => bytes.unwrap(),
+        Poll::Pending => Vec::new(),
+    }
+}
+
+#[test]
+fn what_a_partition_has_held_back_arrives_before_what_was_sent_later() {
+    for seed in 0..50 {
+        let network = SimNetwork::new(Random::new(seed, "network"));
+        let addresses: Vec<_> = (1..3).map(|n| std::net::SocketAddr::from(([127, 0, 0, n], 7100))).collect();
+        for (host, address) in addresses.iter().enumerate() {
+            network.wires().add_machine(host, *address);
+            network.wires().listen(*address).unwrap();
+        }
+        let connection = network.wires().dial(0, addresses[1]);
+        (1..100).for_each(|now_ms| network.wires().advance(now_ms));
+        network.wires().disturb(20, 3);
+        let mut random = Random::new(seed, "test");
+        for sent in 0..200_u8 {
+            let now_ms = 100 + u64::from(sent);
+            network.wires().advance(now_ms);
+            if random.once_in(4) {
+                network.wires().block(0, 1);
+            } else if random.once_in(4) {
+                network.wires().heal();
+            }
+            let context = Context::from_waker(Waker::noop());
+            assert!(network.wires().poll_write(connection, 0, &[sent], &context).is_ready());
+        }
+        network.wires().heal();
+        (300..10_000).for_each(|now_ms| network.wires().advance(now_ms));
+        assert_eq!(received(&network, connection), (0..200).collect::<Vec<u8>>(), "seed {seed}");
+    }
 }

@@ -1,10 +1,8 @@
 //! All machines, the network between them, and the one clock.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use tabularaft::{Node, NodeBuilder, NodeConfig, simulation};
 
+use super::clock::{Clock, note_turn};
 use super::machine::Machine;
 use super::network::{Host, SimNetwork};
 use super::random::Random;
@@ -20,16 +18,6 @@ pub(super) struct World {
     config: NodeConfig,
     /// By how much the time of day is off.
     day_offset_ms: i64,
-}
-
-/// The simulated time, for all who note it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Clock(Arc<AtomicU64>);
-
-impl Clock {
-    pub(super) fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 impl World {
@@ -82,10 +70,11 @@ impl World {
 
     /// One millisecond for everybody.
     pub(super) fn tick(&mut self) {
-        let now_ms = self.clock.0.fetch_add(1, Ordering::Relaxed) + 1;
+        let now_ms = self.clock.tick();
         self.set_day();
         self.network.wires().advance(now_ms);
         for machine in &mut self.machines {
+            note_turn(now_ms, machine.number);
             machine.tick(now_ms);
         }
     }

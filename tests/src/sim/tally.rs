@@ -1,0 +1,97 @@
+//! What happened in a run, and how often, so that everybody sees that every kind of fault does happen.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// All that can go wrong, and what nodes only do when it does.
+const KINDS: [&str; 38] = [
+    // Processes and machines.
+    "kill",
+    "restart",
+    "pause",
+    "loss of power",
+    "loss of power of all",
+    "kill of all",
+    "clock jump",
+    "starved sequencer",
+    // The network.
+    "delay and loss",
+    "packet held up",
+    "packet lost and sent again",
+    "packet that overtook another",
+    "partition",
+    "partition of the leader",
+    "one-way partition",
+    "partial partition",
+    "packet held back by a partition",
+    "broken connections",
+    "request that came twice",
+    // Discs.
+    "slow disc",
+    "full disc",
+    "write refused by a full disc",
+    "failing sync",
+    "sync that failed",
+    "file that lost what was not synced",
+    "torn write",
+    // The cluster.
+    "join",
+    "leave",
+    "removal",
+    "table created or dropped",
+    "copy mode",
+    "table copied",
+    "snapshot taken on",
+    "forgetful source of copies",
+    "copy refused for its digest",
+    "entry dropped by the term fence",
+    "member that came back after a crash",
+    "election",
+];
+
+/// Counts what happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally(BTreeMap<&'static str, u64>);
+
+impl Tally {
+    pub(super) fn count(&mut self, what: &'static str) {
+        *self.0.entry(what).or_default() += 1;
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Tally) {
+        self.add_all(&other.0);
+    }
+
+    pub(super) fn add_all(&mut self, counted: &BTreeMap<&'static str, u64>) {
+        for (what, count) in counted {
+            *self.0.entry(what).or_default() += count;
+        }
+    }
+
+    /// How often it happened.
+    #[must_use]
+    pub fn of(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or(0)
+    }
+
+    /// What never happened.
+    pub fn missing(&self) -> impl Iterator<Item = &'static str> {
+        KINDS.into_iter().filter(|kind| self.of(kind) == 0)
+    }
+
+    /// What is counted here, and is not on the list of all that can be.
+    #[cfg(test)]
+    pub(super) fn unknown(&self) -> Vec<&'static str> {
+        self.0.keys().copied().filter(|what| !KINDS.contains(what)).collect()
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for kind in KINDS {
+            writeln!(f, "{:>10}  {kind}", self.of(kind))?;
+        }
+        Ok(())
+    }
+}
