@@ -112,6 +112,11 @@ async fn answer(node: &Arc<NodeInner>, call: Call) -> Answer {
             node.become_removed_later(at);
             Answer::Done
         }
+        Call::Place { name, address } => {
+            let view = engine.store.view();
+            let named = view.system().member_named(&name).filter(|(_, member)| member.address == address);
+            Answer::Place(named.map(|(id, _)| id))
+        }
         Call::Lock { group: GROUP, places } => Answer::Lock(lock_here(&engine.work, places).await),
         Call::Unlock { group: GROUP, lock } => {
             let _ = engine.work.send(Work::Unlock(lock)).await;

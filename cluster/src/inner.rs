@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use futures::future::BoxFuture;
@@ -16,7 +16,7 @@ use crate::config::NodeConfig;
 use crate::copy::BulkSession;
 use crate::door;
 use crate::engine::{Engine, EngineParts, Life, ailing, suspect};
-use crate::error::StartError;
+use crate::error::{JoinError, StartError};
 use crate::home::{Home, Opened};
 use crate::join::{self, LocalData};
 use crate::lifecycle::{Lifecycle, LifecycleHub, Reason};
@@ -30,6 +30,8 @@ use crate::write::Op;
 
 /// How long a stopped engine's files may stay open for those who still read from them.
 const FILES_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// From one attempt to come back to the next.
+const HEAL_PAUSE: Duration = Duration::from_secs(1);
 /// The id of the node that founds a cluster.
 const FIRST_NODE: NodeId = 1;
 
@@ -44,6 +46,8 @@ pub(crate) struct NodeInner {
     pub(crate) hub: LifecycleHub,
     /// Held during a membership change of this node: there is one at a time.
     pub(crate) cycle: AsyncMutex<()>,
+    /// When this node last tried to come back after a crash of its machine.
+    healed_at: Mutex<Option<Instant>>,
     pub(crate) admin: crate::admin::AdminState,
     pub(crate) known_types: KnownTypes,
     /// False only in the test that shows what the check of a transaction's reads prevents.
@@ -81,6 +85,7 @@ impl NodeInner {
             home: parts.home,
             hub: parts.hub,
             cycle: AsyncMutex::new(()),
+            healed_at: Mutex::new(None),
             admin: crate::admin::AdminState::default(),
             known_types: KnownTypes::default(),
             checks_reads: parts.checks_reads,
@@ -292,11 +297,24 @@ impl NodeInner {
     }
 
     /// Comes back to the cluster under a new id, in a task of its own, as [`NodeInner::become_removed_later`].
+    /// An attempt takes the node out of service for a moment, so there is a pause between two.
     pub(crate) fn heal_later(self: &Arc<Self>, peer: String) {
+        let now = door::now();
+        let mut last = self.healed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| now.saturating_duration_since(last) < HEAL_PAUSE) {
+            return;
+        }
+        *last = Some(now);
+        drop(last);
         let node = Arc::clone(self);
         let change: BoxFuture<'static, ()> = Box::pin(async move {
-            if let Err(error) = join::join(&node, &peer, LocalData::Discard, Reason::Heal).await {
-                tracing::error!(%error, "coming back after the machine's crash failed");
+            match join::join(&node, &peer, LocalData::Discard, Reason::Heal).await {
+                Ok(_) => door::simulation::count("member that came back after a crash"),
+                // It is tried again and again, also while it is under way.
+                Err(JoinError::Busy) => {}
+                Err(error) => {
+                    tracing::error!(%error, "coming back after the machine's crash failed, it is tried again");
+                }
             }
         });
         tokio::spawn(change);

@@ -49,6 +49,8 @@ pub(crate) enum Call {
     Lock { group: u32, places: Vec<Place> },
     /// Gives it back.
     Unlock { group: u32, lock: LockId },
+    /// The id of the member that has this name at this address.
+    Place { name: NodeName, address: String },
 }
 
 /// The answer to a [`Call`].
@@ -76,6 +78,7 @@ pub(crate) enum Answer {
     /// Of [`Call::Indexes`]; nothing while the table is being loaded, or is not held.
     Indexes(Vec<IndexReport>),
     Lock(LockAnswer),
+    Place(Option<NodeId>),
 }
 
 /// Requests of one incarnation, in order.
@@ -110,7 +113,7 @@ pub(crate) enum RequestOutcome {
 }
 
 /// Whether a node takes part in Raft, for the rule of machine crashes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Presence {
     pub(crate) node: NodeId,
     /// True while the node holds back its vote because its machine crashed.

@@ -14,6 +14,7 @@
 
 use std::sync::{Arc, Weak};
 
+use tabularaft_schema::NodeId;
 use tabularaft_store::{LogIndex, Position};
 
 use super::Engine;
@@ -53,10 +54,9 @@ pub(crate) async fn resolve(node: Weak<NodeInner>, engine: Weak<Engine>) {
                 return;
             }
             Verdict::ComeBack(peer) => {
-                // The cycle stops this engine and with it this task, so it runs on its own.
+                // The cycle stops this engine and with it this task, so it runs on its own. It may be turned away before
+                // it has touched anything, so this task goes on until it is ended.
                 node_now.heal_later(peer);
-                // A failed attempt opens a new engine, which asks anew.
-                return;
             }
             Verdict::Wait => {}
         }
@@ -95,7 +95,10 @@ fn voters(engine: &Engine) -> Vec<(u64, String)> {
 
 /// What the voters say of themselves, and after them whoever they say leads: that may be a node that came later.
 async fn presences(engine: &Engine, voters: &[(u64, String)]) -> Presences {
-    let asked = voters.iter().map(|(_, address)| presence(engine, address.clone()));
+    let asked = voters.iter().map(|(id, address)| async move {
+        let (address, presence) = presence(engine, address.clone()).await?;
+        Some((address, as_voter(*id, presence)))
+    });
     let voters_present: Vec<_> = futures::future::join_all(asked).await.into_iter().flatten().collect();
     let leaders = voters_present.iter().filter_map(|(_, presence)| presence.leader.clone());
     let unknown =
@@ -103,6 +106,15 @@ async fn presences(engine: &Engine, voters: &[(u64, String)]) -> Presences {
     let asked = unknown.map(|(_, address)| presence(engine, address));
     let later = futures::future::join_all(asked).await.into_iter().flatten().collect();
     Presences { voters: voters_present, later }
+}
+
+/// Who answers for a voter under another id has come back after a crash of its own, before this node heard of it: the
+/// voter is gone for good, with all that it may have acknowledged.
+fn as_voter(voter: NodeId, answered: Presence) -> Presence {
+    match answered.node == voter {
+        true => answered,
+        false => Presence { crashed: true, last: None, ..answered },
+    }
 }
 
 async fn presence(engine: &Engine, address: String) -> Option<(String, Presence)> {
@@ -137,6 +149,8 @@ fn verdict(other_voters: usize, present: &Presences) -> Verdict {
 
 /// Finds out whether the cluster has removed this node: then its members refuse connections, and say why. The leader
 /// that this node believes in may be of an earlier life, so it is no reason not to look.
+///
+/// A suspect that died while it came back has lost its old id to the attempt, but not its place: it comes back again.
 pub(crate) async fn watch_removal(node: Weak<NodeInner>, engine: Weak<Engine>) {
     loop {
         door::sleep(door::ms(ASK_EVERY_MS)).await;
@@ -144,17 +158,23 @@ pub(crate) async fn watch_removal(node: Weak<NodeInner>, engine: Weak<Engine>) {
         if engine.is_leading() {
             continue;
         }
-        if let Some(at) = told_removed(&engine).await {
+        if let Some((peer, at)) = told_removed(&engine).await {
+            let suspect = engine.raft().is_none();
             drop(engine);
             let Some(node) = node.upgrade() else { return };
-            // It replaces this engine and ends this task, so it runs on its own.
-            node.become_removed_later(at);
-            return;
+            // Either replaces this engine and ends this task, so it runs on its own. It does nothing while another change
+            // of this node's place is under way, so it is tried until this task ends.
+            if suspect && crate::join::has_other_id(&node, &peer).await {
+                node.heal_later(peer);
+            } else {
+                node.become_removed_later(at);
+            }
         }
     }
 }
 
-async fn told_removed(engine: &Engine) -> Option<LogIndex> {
+/// Who says so, and as of which index.
+async fn told_removed(engine: &Engine) -> Option<(String, LogIndex)> {
     let view = engine.store.view();
     let others: Vec<(u64, String)> = view
         .system()
@@ -170,7 +190,7 @@ async fn told_removed(engine: &Engine) -> Option<LogIndex> {
         if let Some(Err(error)) = answer
             && let Some(at) = removal(&PeerError::from(error))
         {
-            return Some(at);
+            return Some((address, at));
         }
     }
     None
@@ -236,6 +256,16 @@ mod tests {
         let mut presences = present(&[(true, false, 7), (false, false, 8)]);
         presences.later = present(&[(false, true, 9)]).voters;
         assert_eq!(verdict(2, &presences), Verdict::ComeBack("p0".to_owned()));
+    }
+
+    #[test]
+    fn a_voter_that_lives_on_under_another_id_is_not_waited_for() {
+        let mut presences = present(&[(false, false, 7), (false, false, 8)]);
+        let replaced = presences.voters.remove(0);
+        assert_eq!(as_voter(replaced.1.node, replaced.1.clone()), replaced.1);
+        presences.voters.push((replaced.0, as_voter(1, replaced.1)));
+        let others_last = Some(Position::new(1, 8));
+        assert_eq!(verdict(2, &presences), Verdict::StartTogether { others_last });
     }
 
     #[test]

@@ -148,6 +148,15 @@ fn stranger(node: &NodeInner) -> Peers {
     Peers::new(node.transport.clone(), node.introduction(Incarnation { node: 0, life: 0 }, None), None)
 }
 
+/// Whether the cluster knows this node under an id that it got when it came back, and was killed before it could use.
+pub(crate) async fn has_other_id(node: &NodeInner, peer: &str) -> bool {
+    let peers = stranger(node);
+    let call = Call::Place { name: node.name.clone(), address: node.advertise.clone() };
+    let answer = peers.call_until(peer, &call, door::now() + door::ms(2_000)).await;
+    peers.close().await;
+    matches!(answer, Ok(Answer::Place(Some(_))))
+}
+
 fn unreachable(peer: &str, error: PeerError) -> JoinError {
     let peer = peer.to_owned();
     match error {

@@ -7,6 +7,7 @@ use tabularaft_store::{LogIndex, MemberChange};
 
 use crate::door;
 use crate::engine::Engine;
+use crate::peers;
 use crate::raft::{RaftError, RaftHandle};
 use crate::transport::Lane;
 use crate::wire::{Answer, Call};
@@ -177,9 +178,14 @@ fn tell_removed(engine: &Arc<Engine>, address: String) {
     });
 }
 
+/// Whether the node answers. A connection alone says nothing: one to a machine without power looks whole for a while.
 pub(super) async fn lives(engine: &Engine, node: NodeId, address: &str) -> bool {
-    let connected = engine.peers.connect(address, Lane::Calls, Some(node));
-    matches!(door::until(door::now() + door::ms(SIGN_OF_LIFE_MS), connected).await, Some(Ok(_)))
+    let asked = async {
+        let connection = engine.peers.connect(address, Lane::Calls, Some(node)).await?;
+        let answer = connection.start(peers::encode(&Call::Presence)?).await?.await?;
+        peers::decode::<Answer>(&answer)
+    };
+    matches!(door::until(door::now() + door::ms(SIGN_OF_LIFE_MS), asked).await, Some(Ok(_)))
 }
 
 async fn write(engine: &Engine, op: Op) -> Result<LogIndex, String> {

@@ -11,6 +11,6 @@ mod export;
 mod leader;
 
 pub(crate) use check::{CheckReply, CheckRequest, check_joiner};
-pub(crate) use cycle::{join, leave, remove_member};
+pub(crate) use cycle::{has_other_id, join, leave, remove_member};
 pub use export::LocalData;
 pub(crate) use leader::{admit, finish, not_leader, remove};
