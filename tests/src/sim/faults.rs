@@ -209,18 +209,18 @@ impl Faults {
                 self.with_end(now_ms, Fault::Part(any, other), 200, 5_000, Fault::Heal)
             }
             (61..=64, _) if any != other => vec![Fault::Break(any, other)],
-            (65..=67, _) => situation.leader.map_or_else(Vec::new, |leader| self.starve(now_ms, leader)),
-            (68..=73, _) => {
+            (65..=69, _) => situation.leader.map_or_else(Vec::new, |leader| self.starve(now_ms, leader)),
+            (70..=74, _) => {
                 let (slow_ms, loses_one_in) = (self.random.below(60), self.random.between(4, 40));
                 let calm = Fault::Disturb { slow_ms: 0, loses_one_in: 0 };
                 self.with_end(now_ms, Fault::Disturb { slow_ms, loses_one_in }, 500, 4_000, calm)
             }
-            (74..=79, _) => {
+            (75..=78, _) => {
                 let slow_ms = self.random.between(5, 200);
                 self.with_end(now_ms, Fault::SlowDisc(any, slow_ms), 500, 4_000, Fault::SlowDisc(any, 0))
             }
-            (80, Some(host)) => self.forget(now_ms, any, host),
-            (80..=82, _) => vec![Fault::Jump(self.random.below(7_200_000) as i64 - 3_600_000)],
+            (79..=81, Some(host)) => self.forget(now_ms, any, host),
+            (79..=82, _) => vec![Fault::Jump(self.random.below(7_200_000) as i64 - 3_600_000)],
             (83..=88, _) => {
                 let outside: Vec<Host> = situation.outside.iter().copied().collect();
                 self.random.pick(&outside).map(|host| Fault::Join(*host)).into_iter().collect()
