@@ -15,7 +15,8 @@
 //!
 //! A log only ever grows at its end: truncations are records too, and a torn tail is cut off behind what is noted here. So
 //! an old note is a true one that says less, and needs neither a sync before the log is continued nor one after each
-//! group. It is written when the writer has nothing else to do, and synced when the log is closed.
+//! group. It is written when the log's thread has nothing else to do, not after each write by a caller's thread, and synced
+//! when the log is closed.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use tabularaft_store::log::{Durability, LogEntry, LogError, LogOptions, RaftLog, simulate_power_loss};
+use tabularaft_store::threads::{OsThreads, Running, Threads, Worker};
 
 use crate::support::{
     append_each, copy_dir, done, entry, flip_bit, open, read_all, segment, segments, small_options, temp_dir,
@@ -144,10 +146,41 @@ fn the_log_of_a_killed_process_whose_last_sector_was_lost_is_not_taken_for_a_sho
     assert!(matches!(opened, Err(LogError::MissingSegment { number: 1, .. })), "{opened:?}");
 }
 
+/// Threads whose work nobody else does: the log's thread writes everything, and notes the end of it.
+#[derive(Debug)]
+struct OwnWork;
+
+struct OwnThread(Box<dyn Running>);
+
+impl Threads for OwnWork {
+    fn start(&self, name: &'static str, worker: Box<dyn Worker>) -> std::io::Result<Box<dyn Running>> {
+        OsThreads.start(name, worker).map(|running| Box::new(OwnThread(running)) as Box<dyn Running>)
+    }
+}
+
+impl Running for OwnThread {
+    fn help(&self) {
+        self.0.help();
+    }
+
+    fn join(&self) {
+        self.0.join();
+    }
+
+    fn is_current(&self) -> bool {
+        self.0.is_current()
+    }
+
+    fn may_be_stood_in_for(&self) -> bool {
+        false
+    }
+}
+
 #[test]
 fn a_crash_of_the_machine_may_take_what_was_only_written_and_then_the_log_goes_on() {
     let dir = temp_dir();
-    let (log, _) = open(dir.path());
+    let options = LogOptions { threads: Arc::new(OwnWork), ..small_options() };
+    let (log, _) = RaftLog::open(dir.path(), options).unwrap();
     append_each(&log, 1, 0..3);
     let mark = log.synced();
     let unsynced = (3..8).map(|index| (entry(1, index, b"not synced"), Durability::Written)).collect();

@@ -105,7 +105,7 @@ fn who_appends_what_need_not_be_synced_writes_it_unless_others_wait_or_the_disc_
     let (slow, after) = (written_by(2, Durability::Written), written_by(3, Durability::Written));
     disc.0.store(false, Ordering::SeqCst);
     assert!(slow != me || after != me, "a disc that makes its writers wait is left to the thread");
-    (4..=1_100).for_each(|index| drop(written_by(index, Durability::Written)));
+    (4..=1_100).for_each(|index| _ = written_by(index, Durability::Written));
     assert_eq!(written_by(1_101, Durability::Written), me, "for a while");
     log.close().unwrap();
     let (log, _) = RaftLog::open(dir.path(), LogOptions::default()).unwrap();
