@@ -1,7 +1,10 @@
 //! The sequencer: the one task that decides, in order, what happens, while this node leads.
 
 use std::collections::{HashSet, VecDeque};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use tabularaft_schema::{Schema, Table};
@@ -81,6 +84,8 @@ struct Term {
 struct InFlight {
     entry: u64,
     proposal: Proposal,
+    /// What became of it, once that is known.
+    settled: Option<ProposalOutcome>,
     requests: Vec<RequestId>,
     replies: Vec<PendingReply>,
 }
@@ -148,9 +153,25 @@ impl Sequencer {
         };
         while self.step(&mut state).await.is_ok() {}
         let leader = self.leadership.borrow().leader();
-        for entry in state.in_flight {
-            for pending in entry.replies {
+        for entry in &mut state.in_flight {
+            for pending in entry.replies.drain(..) {
                 let _ = pending.reply.send(WriteAnswer::Retry { leader: leader.clone() });
+            }
+        }
+        self.settle(term, state.in_flight).await;
+    }
+
+    /// Raft refuses a proposal also while it leads, when it has not heard a majority for a while. What it took before is
+    /// in the log then, and in no view: nothing may be decided in this term before it is.
+    async fn settle(&mut self, term: u64, mut in_flight: VecDeque<InFlight>) {
+        let leads =
+            |leadership: &Leadership| matches!(leadership, Leadership::Leading { term: now } if *now == term);
+        while !in_flight.is_empty() && leads(&self.leadership.borrow()) {
+            tokio::select! {
+                // Both arms are cancel-safe: a watch change, and a oneshot polled in place.
+                biased;
+                changed = self.leadership.changed() => if changed.is_err() { return },
+                () = oldest(&mut in_flight) => drop(in_flight.pop_front()),
             }
         }
     }
@@ -301,7 +322,7 @@ impl Sequencer {
         match self.raft.propose(bytes).await {
             Ok(proposal) => {
                 let Open { entry, replies, .. } = open;
-                state.in_flight.push_back(InFlight { entry, proposal, requests, replies });
+                state.in_flight.push_back(InFlight { entry, proposal, settled: None, requests, replies });
                 Ok(())
             }
             Err(_) => {
@@ -404,10 +425,36 @@ async fn expiry(at: Option<Instant>) {
     }
 }
 
-/// Resolves when the oldest entry in flight has been applied or lost; never, when there is none.
+/// Resolves when the oldest entry in flight has been applied, or any has been lost; never, when there is none.
+///
+/// A lost one ends the term even if those before it are still under way: what is decided after it rests on it.
 async fn front(in_flight: &mut VecDeque<InFlight>) -> ProposalOutcome {
-    match in_flight.front_mut() {
-        Some(entry) => entry.proposal.outcome().await,
-        None => std::future::pending().await,
+    poll_fn(|context| {
+        let lost = in_flight.iter_mut().any(|entry| entry.poll(context) == Some(ProposalOutcome::Lost));
+        let oldest = in_flight.front().and_then(|entry| entry.settled);
+        let outcome = if lost { Some(ProposalOutcome::Lost) } else { oldest };
+        outcome.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// Resolves when it is known what became of the oldest entry in flight; never, when there is none.
+async fn oldest(in_flight: &mut VecDeque<InFlight>) {
+    poll_fn(|context| match in_flight.front_mut().and_then(|entry| entry.poll(context)) {
+        Some(_) => Poll::Ready(()),
+        None => Poll::Pending,
+    })
+    .await;
+}
+
+impl InFlight {
+    /// What became of it, if that is known; otherwise the task is woken once it is.
+    fn poll(&mut self, context: &mut Context<'_>) -> Option<ProposalOutcome> {
+        if self.settled.is_none()
+            && let Poll::Ready(outcome) = pin!(self.proposal.outcome()).poll(context)
+        {
+            self.settled = Some(outcome);
+        }
+        self.settled
     }
 }
