@@ -76,14 +76,22 @@ async fn answer(
     mut waiting: mpsc::Receiver<oneshot::Sender<Result<LogIndex, ReadError>>>,
     raft: RaftHandle,
     peers: Arc<Peers>,
-    leadership: watch::Receiver<Leadership>,
+    mut leadership: watch::Receiver<Leadership>,
 ) {
     let mut round = Vec::new();
     while waiting.recv_many(&mut round, WAITING_MAX).await > 0 {
-        let now = leadership.borrow().clone();
+        let now = leadership.borrow_and_update().clone();
         let index = match now {
             Leadership::Leading { .. } => raft.read_index().await,
-            Leadership::Following { leader: Some((_, address)) } => ask(&peers, &address).await,
+            Leadership::Following { leader: Some((_, address)) } => {
+                tokio::select! {
+                    // Both arms are cancel-safe: asking changes nothing.
+                    biased;
+                    index = ask(&peers, &address) => index,
+                    // A leader whose machine is gone may never answer, and the next round asks its successor.
+                    _ = leadership.changed() => Err(ReadError::NoLeader),
+                }
+            }
             Leadership::Following { leader: None } => Err(ReadError::NoLeader),
         };
         for reply in round.drain(..) {

@@ -1,7 +1,9 @@
 //! What a simulated cluster must be able to do before anything goes wrong, and that it does it the same way each time.
 
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
+use futures::FutureExt as _;
 use tabularaft::NodeConfig;
 
 use super::network::SimNetwork;
@@ -87,6 +89,30 @@ fn a_node_that_is_killed_while_it_comes_back_after_a_crash_comes_back_again() {
             "killed {killed_after_ms} ms after its start: {:?}",
             world.machines()[2].start_error()
         );
+    }
+}
+
+#[test]
+fn a_read_that_was_asked_of_a_leader_without_power_is_asked_of_its_successor() {
+    let mut world = form(3);
+    let created = world.machine(1).spawn(|node| async move { node.create_table::<DiscWord>().await });
+    let created = created.unwrap();
+    assert!(world.wait(5_000, |_| created.is_finished()));
+    let reads: Vec<_> = (0..40)
+        .map(|number| {
+            let read = world.machine(1 + number % 2).spawn(move |node| async move {
+                tokio::time::sleep(Duration::from_millis(2 * number as u64)).await;
+                let words = node.table::<DiscWord>().unwrap().with_timeout(Duration::from_secs(8));
+                words.linearize().await.map(drop)
+            });
+            read.unwrap()
+        })
+        .collect();
+    world.wait(30, |_| false);
+    world.machine(0).lose_power();
+    assert!(world.wait(10_000, |_| reads.iter().all(|read| read.is_finished())));
+    for read in reads {
+        read.now_or_never().unwrap().unwrap().unwrap();
     }
 }
 
