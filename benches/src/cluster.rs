@@ -1,22 +1,29 @@
 //! Three node processes that have joined, with both tables.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use tabularaft::Secret;
 use tempfile::TempDir;
 
 use crate::Failure;
 use crate::items::TableChoice;
-use crate::process::NodeProcess;
+use crate::namespaces::Machines;
+use crate::process::{Launch, NodeProcess};
 use crate::protocol::Command;
 
 /// How many nodes a cluster has.
 pub const NODES: usize = 3;
+/// The name of the file with the secret of a cluster that is not on loopback.
+const SECRET_FILE: &str = "secret";
 
 /// A cluster for one figure. Dropping it kills its processes and deletes their data.
 pub struct Cluster {
     /// The nodes; which of them leads may change.
     pub nodes: Vec<NodeProcess>,
     data: TempDir,
+    program: PathBuf,
+    /// The machines that the nodes are on, in their order; `None`: all are on this one.
+    machines: Option<Machines>,
 }
 
 /// Which member of the cluster the callers are on.
@@ -45,8 +52,20 @@ impl Cluster {
     ///
     /// When a node does not start or join.
     pub async fn form(dir: &Path) -> Result<Self, Failure> {
+        Self::form_on(dir, &std::env::current_exe()?, None).await
+    }
+
+    /// As [`Cluster::form`], of nodes that are this program, and on machines of their own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cluster::form`].
+    pub async fn form_on(dir: &Path, program: &Path, machines: Option<Machines>) -> Result<Self, Failure> {
         let data = TempDir::with_prefix_in("tabularaft-bench-", dir)?;
-        let mut cluster = Self { nodes: Vec::new(), data };
+        if machines.is_some() {
+            Secret::generate()?.save_new(data.path().join(SECRET_FILE))?;
+        }
+        let mut cluster = Self { nodes: Vec::new(), data, program: program.to_owned(), machines };
         for _ in 0..NODES {
             let mut node = cluster.start_another().await?;
             if let Some(first) = cluster.nodes.first() {
@@ -68,7 +87,33 @@ impl Cluster {
     /// When the process does not start.
     pub async fn start_another(&self) -> Result<NodeProcess, Failure> {
         let name = format!("n{}@localhost", self.nodes.len() + 1);
-        NodeProcess::start(&name, self.data.path().join(&name), "127.0.0.1:0").await
+        let number = self.nodes.len() as u8;
+        let program = self.program.clone();
+        let data_dir = self.data.path().join(&name);
+        let launch = match &self.machines {
+            None => Launch {
+                name,
+                data_dir,
+                program,
+                listen: "127.0.0.1:0".to_owned(),
+                runner: Vec::new(),
+                secret_file: None,
+            },
+            Some(machines) => Launch {
+                name,
+                data_dir,
+                program,
+                listen: format!("{}:7100", Machines::address(number)),
+                runner: machines.runner(number)?,
+                secret_file: Some(self.data.path().join(SECRET_FILE)),
+            },
+        };
+        NodeProcess::start(launch).await
+    }
+
+    /// The machines that the nodes are on, if they are on machines of their own.
+    pub fn machines(&self) -> Option<&Machines> {
+        self.machines.as_ref()
     }
 
     /// Fills the table by callers on the leader, and waits until all nodes have it. Returns the seconds of the callers.

@@ -16,6 +16,7 @@
 pub mod cluster;
 pub mod figures;
 pub mod items;
+pub mod namespaces;
 pub mod node;
 pub mod process;
 pub mod protocol;

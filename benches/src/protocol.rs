@@ -121,7 +121,7 @@ pub struct ReadFigures {
 }
 
 /// Writes of all callers of one node.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WriteFigures {
     /// Writes per second.
     pub per_second: f64,
@@ -131,6 +131,12 @@ pub struct WriteFigures {
     pub p99_micros: u64,
     /// The longest write, in µs: how long a caller stalled.
     pub longest_micros: u64,
+    /// The longest time in which none of the callers had a write acknowledged, in µs.
+    pub longest_gap_micros: u64,
     /// Writes that were not acknowledged.
     pub failed: u64,
+    /// Those of them that were refused because too many wait already.
+    pub overloaded: u64,
+    /// What one of them was told.
+    pub first_failure: Option<String>,
 }

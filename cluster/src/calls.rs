@@ -122,6 +122,7 @@ async fn answer(node: &Arc<NodeInner>, call: Call) -> Answer {
             let _ = engine.work.send(Work::Unlock(lock)).await;
             Answer::Done
         }
+        Call::IsGone { node } => Answer::IsGone(crate::engine::failover::is_gone(&engine, node).await),
         Call::Write { group, .. }
         | Call::ReadIndex { group }
         | Call::Lock { group, .. }

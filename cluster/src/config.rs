@@ -22,7 +22,7 @@ pub struct NodeConfig {
     pub voters_max: u32,
     /// How often the leader says that it lives. Default 200, at most a third of `election_ms`.
     pub heartbeat_ms: u64,
-    /// How long a *hung* leader is waited for before an election, plus up to the same again by chance. A leader whose
+    /// How long a *hung* leader is waited for before an election, plus up to a third of it by chance. A leader whose
     /// process is gone is known by its broken connection, without waiting. Default 1,200, at least 3 × `heartbeat_ms`.
     pub election_ms: u64,
     /// The largest record with its key. Default 1 MiB, at most half of a frame (8 MiB). A table may set a lower limit.

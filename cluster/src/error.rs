@@ -74,9 +74,11 @@ pub enum WriteError {
     #[error("no leader before the deadline; `store-admin cluster status` says for whom this node waits")]
     NoLeader,
     /// It did not happen: the queue was full until the deadline.
-    #[error("overloaded: {waiting} writes are waiting already; write slower or with a longer deadline")]
+    #[error(
+        "overloaded: {waiting} writes are waiting already, or 64 MiB; write slower or with a longer deadline"
+    )]
     Overloaded {
-        /// How many writes wait.
+        /// How many writes may wait.
         waiting: usize,
     },
     /// It did not happen: the node is stopping, or between two lives.

@@ -32,6 +32,8 @@ use crate::write::Op;
 const FILES_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// From one attempt to come back to the next.
 const HEAL_PAUSE: Duration = Duration::from_secs(1);
+/// How long a removed node waits for another change of its place to end before it is told anew.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
 /// The id of the node that founds a cluster.
 const FIRST_NODE: NodeId = 1;
 
@@ -277,7 +279,14 @@ impl NodeInner {
 
     /// The cluster says that this node is no member any more. It keeps what it has, and takes no part.
     pub(crate) async fn become_removed(self: &Arc<Self>, at: LogIndex) {
-        let Ok(_cycle) = self.cycle.try_lock() else { return };
+        let told = self.engine().map(|engine| engine.node());
+        // Waits its turn: an application that tries to join again and again must not keep the node from finding out why
+        // it cannot.
+        let turn = door::until(door::now() + REMOVAL_PATIENCE, self.cycle.lock()).await;
+        let Some(_cycle) = turn else { return };
+        if self.engine().map(|engine| engine.node()) != told {
+            return;
+        }
         if self.home.identity().is_none_or(|identity| identity.removed.is_some()) {
             return;
         }

@@ -51,6 +51,8 @@ pub(crate) enum Call {
     Unlock { group: u32, lock: LockId },
     /// The id of the member that has this name at this address.
     Place { name: NodeName, address: String },
+    /// Whether this node, too, finds that the process of another one is gone.
+    IsGone { node: NodeId },
 }
 
 /// The answer to a [`Call`].
@@ -79,6 +81,8 @@ pub(crate) enum Answer {
     Indexes(Vec<IndexReport>),
     Lock(LockAnswer),
     Place(Option<NodeId>),
+    /// Of [`Call::IsGone`]: nobody listens at its address any more.
+    IsGone(bool),
 }
 
 /// Requests of one incarnation, in order.

@@ -182,15 +182,19 @@ impl Shared {
 
     async fn transact(&self, node: &Node, process: u64, mops: &[Mop]) -> Outcome {
         let begun = self.history.invoke(process, mops);
-        let options = TransactionOptions { timeout: Some(TIMEOUT), attempts_max: None };
-        let done = node.transaction_with(options, |tx| mops.iter().map(|mop| act(tx, mop)).collect()).await;
-        let (outcome, mops) = match done {
-            Ok(transacted) => (Outcome::Ok, transacted.value),
-            Err(TransactionError::Write(WriteError::Unknown)) => (Outcome::Info, mops.to_vec()),
-            Err(_) => (Outcome::Fail, mops.to_vec()),
-        };
+        let (outcome, mops) = transact(node, mops).await;
         self.history.complete(begun, outcome, mops);
         outcome
+    }
+}
+
+/// Runs one transaction: what its client is told, and what it read.
+pub(crate) async fn transact(node: &Node, mops: &[Mop]) -> (Outcome, Vec<Mop>) {
+    let options = TransactionOptions { timeout: Some(TIMEOUT), attempts_max: None };
+    match node.transaction_with(options, |tx| mops.iter().map(|mop| act(tx, mop)).collect()).await {
+        Ok(transacted) => (Outcome::Ok, transacted.value),
+        Err(TransactionError::Write(WriteError::Unknown)) => (Outcome::Info, mops.to_vec()),
+        Err(_) => (Outcome::Fail, mops.to_vec()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The program that tests start as a node process.
+//! The programs that tests start as node processes.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -23,27 +23,35 @@ const OVERRIDE: &str = "STORE_ADMIN_UNDER_TEST";
 /// When there is no such program, which happens when a test program is started by hand or built by
 /// `cargo test --lib`; the message says how to run it.
 pub fn store_admin() -> PathBuf {
+    env::var_os(OVERRIDE).map_or_else(|| program(PROGRAM), PathBuf::from)
+}
+
+/// Path of a program of this package.
+///
+/// # Panics
+///
+/// As [`store_admin`].
+pub fn program(name: &str) -> PathBuf {
     let candidates = [
-        env::var_os(OVERRIDE).map(PathBuf::from),
         // Set while tests run by nextest, and by cargo from 1.94 on.
-        env::var_os(format!("CARGO_BIN_EXE_{PROGRAM}")).map(PathBuf::from),
-        env::current_exe().ok().and_then(|test| beside(&test)),
+        env::var_os(format!("CARGO_BIN_EXE_{name}")).map(PathBuf::from),
+        env::current_exe().ok().and_then(|test| beside(&test, name)),
     ];
     let path = candidates.into_iter().flatten().next();
     match path.filter(|path| path.is_file()) {
         Some(path) => path,
         None => panic!(
-            "the program {PROGRAM} is not built: run `cargo test -p tabularaft-tests`, or set {OVERRIDE} to the \
-             path of a store-admin"
+            "the program {name} is not built: run `cargo test -p tabularaft-tests`; {OVERRIDE} may name another \
+             store-admin"
         ),
     }
 }
 
 /// The program beside the test program: tests lie in `<profile>/deps/`, programs in `<profile>/`.
-fn beside(test: &Path) -> Option<PathBuf> {
+fn beside(test: &Path, name: &str) -> Option<PathBuf> {
     let folder = test.parent()?;
     let profile = if folder.ends_with("deps") { folder.parent()? } else { folder };
-    Some(profile.join(PROGRAM).with_extension(env::consts::EXE_EXTENSION))
+    Some(profile.join(name).with_extension(env::consts::EXE_EXTENSION))
 }
 
 #[cfg(test)]
@@ -52,7 +60,7 @@ mod tests {
 
     #[test]
     fn the_program_lies_one_folder_above_the_tests_of_its_profile() {
-        let found = beside(Path::new("target/release/deps/kill-0123456789abcdef"));
+        let found = beside(Path::new("target/release/deps/kill-0123456789abcdef"), PROGRAM);
         assert_eq!(found.unwrap().parent().unwrap(), Path::new("target/release"));
     }
 }

@@ -86,5 +86,5 @@ impl Options {
 
 /// Timeouts with which a cluster of one process on a busy machine still keeps its leader.
 fn fast() -> NodeConfig {
-    NodeConfig { heartbeat_ms: 50, election_ms: 400, ram_grace_ms: 500, ..NodeConfig::default() }
+    NodeConfig { heartbeat_ms: 50, election_ms: 1_000, ram_grace_ms: 500, ..NodeConfig::default() }
 }

@@ -54,6 +54,15 @@ impl History {
                 (folder.path().to_owned(), Some(folder))
             }
         };
+        Self::begin_in(folder, name, temporary)
+    }
+
+    /// As [`History::begin`], in this folder; a temporary one is kept as long as the history.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be written.
+    pub fn begin_in(folder: PathBuf, name: &str, temporary: Option<tempfile::TempDir>) -> Self {
         std::fs::create_dir_all(&folder).expect("the folder of histories can be made");
         let path = folder.join(format!("{name}.jsonl"));
         let file = BufWriter::new(File::create(&path).expect("the history can be written"));

@@ -2,12 +2,13 @@
 //!
 //! [`TestCluster`] runs several nodes in this process and controls what goes wrong between and below them. Writers of
 //! [`workload`] write meanwhile and know afterwards what must be there; clients of [`append`] write a [`history`] that
-//! the [`checker`] judges. [`binary`] is for tests of real processes.
+//! the [`checker`] judges. [`binary`] is for tests of real processes, and [`chaos`] for faults of them.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 pub mod append;
 pub mod binary;
 mod callers;
+pub mod chaos;
 pub mod checker;
 mod cluster;
 mod cluster_builder;

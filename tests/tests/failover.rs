@@ -142,3 +142,54 @@ async fn replies_that_are_lost_make_no_write_happen_twice() {
     }
     check_all::<RamEvent, RamCount>(&cluster, &writers.stop().await).await;
 }
+
+fn term(cluster: &TestCluster, at: usize) -> u64 {
+    cluster[at].node().standing().unwrap().term
+}
+
+/// Lets so much time pass that a node that hears no leader has wished for an election several times.
+async fn several_election_timeouts(cluster: &TestCluster) {
+    let long = Duration::from_millis(cluster.config().election_ms * 4);
+    let began = Instant::now();
+    eventually("several election timeouts have passed", PATIENCE, || began.elapsed() > long).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_comes_back_does_not_depose_a_leader_that_works() {
+    let cluster = cluster_with_tables().await;
+    let leader = cluster.wait_leader().await;
+    let [away, other] = others(leader);
+    let before = term(&cluster, leader);
+    let writers = Writers::start::<RamEvent, RamCount>(&cluster, &[leader, other]);
+    writers.wait_for_more(20).await;
+    cluster.isolate(away);
+    several_election_timeouts(&cluster).await;
+    cluster.heal();
+    let written = cluster[leader].node().applied();
+    cluster.wait_applied(written.0, PATIENCE).await;
+    writers.wait_for_more(20).await;
+    assert!(cluster[leader].node().is_leader(), "it leads as before");
+    assert_eq!(term(&cluster, leader), before, "nobody was elected");
+    assert_eq!(term(&cluster, away), before);
+    let tallies = writers.stop().await;
+    check_all::<RamEvent, RamCount>(&cluster, &tallies).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_the_leader_refuses_does_not_depose_it_while_others_reach_it() {
+    let cluster = cluster_with_tables().await;
+    let leader = cluster.wait_leader().await;
+    let [refused, other] = others(leader);
+    let before = term(&cluster, leader);
+    let writers = Writers::start::<RamEvent, RamCount>(&cluster, &[leader, other]);
+    writers.wait_for_more(20).await;
+    // To this node it looks as if the leader's process were gone.
+    cluster.links().refuse(cluster[refused].name(), cluster[leader].name());
+    several_election_timeouts(&cluster).await;
+    assert!(cluster[leader].node().is_leader(), "it leads as before");
+    assert_eq!(term(&cluster, leader), before, "nobody was elected");
+    cluster.heal();
+    writers.wait_for_more(20).await;
+    let tallies = writers.stop().await;
+    check_all::<RamEvent, RamCount>(&cluster, &tallies).await;
+}

@@ -3,6 +3,7 @@
 mod copy;
 mod failover;
 mod load;
+pub mod overload;
 mod reads;
 mod restart;
 mod writes;
@@ -42,8 +43,10 @@ pub enum Figure {
     Copy,
     /// A node restarted with a full table.
     Restart,
-    /// From the leader's sudden end to the first write.
+    /// How long nobody can write when a node is killed, paused or cut off.
     Failover,
+    /// 10,000 waiting writers, and a follower that is paused for a minute.
+    Overload,
 }
 
 impl Figure {
@@ -60,6 +63,7 @@ impl Figure {
             Figure::Copy => copy::take(scale).await,
             Figure::Restart => restart::take(scale).await,
             Figure::Failover => failover::take(scale).await,
+            Figure::Overload => overload::take(scale).await,
         }
     }
 }

@@ -10,7 +10,7 @@ mod writers;
 use std::io::Write;
 use std::path::PathBuf;
 
-use tabularaft::Node;
+use tabularaft::{Node, Secret};
 
 use self::serve::Served;
 use crate::Failure;
@@ -28,6 +28,26 @@ pub struct NodeArgs {
     /// Where it listens; port 0 takes a free one.
     #[arg(long)]
     pub listen: String,
+    /// The file with the cluster's secret; without one only loopback can be listened on.
+    #[arg(long)]
+    pub secret_file: Option<PathBuf>,
+}
+
+/// The arguments as those of a program of their own.
+#[derive(Debug, clap::Parser)]
+struct Program {
+    #[command(flatten)]
+    args: NodeArgs,
+}
+
+/// As [`run`], for another program that is started as a node with these words.
+///
+/// # Errors
+///
+/// As [`run`]; also when the words are no [`NodeArgs`].
+pub async fn run_with(words: &[String]) -> Result<(), Failure> {
+    let words = std::iter::once("node").chain(words.iter().map(String::as_str));
+    run(<Program as clap::Parser>::try_parse_from(words)?.args).await
 }
 
 /// Starts the node and serves commands until standard input ends.
@@ -36,7 +56,11 @@ pub struct NodeArgs {
 ///
 /// When the node does not start or the pipes break; failures of commands are replies.
 pub async fn run(args: NodeArgs) -> Result<(), Failure> {
-    let node = Node::builder(args.name).data_dir(args.data_dir).listen(args.listen).start().await?;
+    let mut builder = Node::builder(args.name).data_dir(args.data_dir).listen(args.listen);
+    if let Some(file) = args.secret_file {
+        builder = builder.secret(Secret::load(file)?);
+    }
+    let node = builder.start().await?;
     reply(&Reply::Started { address: node.listen_address().to_string() })?;
     let mut served = Served::new(node);
     while let Some(command) = next_command().await? {

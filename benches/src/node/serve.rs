@@ -59,10 +59,10 @@ impl Served {
                 let warm_up = Duration::from_secs_f64(warm_up_seconds);
                 self.writers = Some(match table {
                     TableChoice::Ram => {
-                        Writers::begin(&self.node.table::<RamItem>()?, records, callers, warm_up)
+                        Writers::begin(&self.node.table::<RamItem>()?, records, callers, warm_up)?
                     }
                     TableChoice::Disc => {
-                        Writers::begin(&self.node.table::<DiscItem>()?, records, callers, warm_up)
+                        Writers::begin(&self.node.table::<DiscItem>()?, records, callers, warm_up)?
                     }
                 });
             }

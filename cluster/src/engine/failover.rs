@@ -1,12 +1,21 @@
 //! A leader whose process is gone is known by its broken connection: the election starts then, not after a timeout.
+//!
+//! Such an election overrides the lease of the leader, so it begins only when a majority of the voters finds the leader
+//! gone: a node that is refused by a leader which others reach must not depose it.
 
-use std::sync::Weak;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tabularaft_schema::NodeId;
 
 use super::Engine;
 use crate::door;
 use crate::raft::{Leadership, RaftHandle};
 use crate::transport::{ConnectError, Lane};
+use crate::wire::{Answer, Call};
 
 /// How long a second connection to the leader is tried: a dead process refuses at once on its machine, a dead machine
 /// does not answer.
@@ -19,7 +28,7 @@ const STAGGER_MS: u64 = 60;
 /// How long a candidacy is waited for, plus up to the same again by chance, before the next one.
 const CANDIDACY_MS: u64 = 150;
 /// After so many candidacies there is no majority to be had, and the election timeout takes over.
-const CANDIDACIES_MAX: usize = 5;
+const CANDIDACIES_MAX: usize = 8;
 
 pub(super) async fn run(engine: Weak<Engine>, raft: RaftHandle) {
     let Some(mut leadership) = engine.upgrade().map(|engine| engine.leadership.clone()) else { return };
@@ -90,18 +99,59 @@ async fn elect(engine: &Weak<Engine>, raft: &RaftHandle, gone: u64) {
     }
     let rank = voters.iter().filter(|id| **id != gone).position(|id| *id == node).unwrap_or(0) as u64;
     let mut pause = rank * STAGGER_MS;
+    let mut voted = raft.voted();
     for _ in 0..CANDIDACIES_MAX {
         door::sleep(door::ms(pause)).await;
         if !is_without_leader(engine, gone) {
             return;
         }
-        tracing::info!(leader = gone, "the leader's process is gone, an election starts");
-        if let Err(error) = raft.elect_in_place_of_dead_leader().await {
-            tracing::warn!(%error, "the election did not start");
-        }
         // A vote that was split, or lost to a longer log, is not left to the election timeout.
         pause = CANDIDACY_MS + rank * STAGGER_MS + door::random_u64() % CANDIDACY_MS;
+        let now = raft.voted();
+        if std::mem::replace(&mut voted, now) != now && now.1 != node {
+            // Another node stands, and this one has voted for it: a second candidate would only take that away.
+            continue;
+        }
+        if !majority_finds_gone(engine, &voters, gone).await {
+            tracing::debug!(leader = gone, "others do not find the leader gone");
+        } else if !is_without_leader(engine, gone) {
+            return;
+        } else if let Err(error) = raft.elect_in_place_of_dead_leader().await {
+            tracing::warn!(%error, "the election did not start");
+        } else {
+            tracing::info!(leader = gone, "the leader's process is gone, an election starts");
+        }
     }
+}
+
+/// Whether so many voters find the process of the leader gone as could elect another one, this node among them.
+async fn majority_finds_gone(engine: &Weak<Engine>, voters: &BTreeSet<NodeId>, leader: NodeId) -> bool {
+    let Some(engine) = engine.upgrade() else { return false };
+    let majority = voters.len() / 2 + 1;
+    let others = voters.iter().filter(|id| **id != leader && **id != engine.node());
+    let mut asked: FuturesUnordered<_> = others.map(|id| finds_gone(&engine, *id, leader)).collect();
+    let mut agree = 1;
+    while agree < majority {
+        match asked.next().await {
+            Some(agrees) => agree += usize::from(agrees),
+            None => return false,
+        }
+    }
+    true
+}
+
+async fn finds_gone(engine: &Engine, voter: NodeId, leader: NodeId) -> bool {
+    let Some(address) = engine.peers.address_of(voter) else { return false };
+    let call = Call::IsGone { node: leader };
+    let asked = engine.peers.call_until(&address, &call, door::now() + REDIAL * 2);
+    matches!(asked.await, Ok(Answer::IsGone(true)))
+}
+
+/// Whether the process of this member is gone, as far as can be told at once.
+pub(crate) async fn is_gone(engine: &Arc<Engine>, node: NodeId) -> bool {
+    let Some(address) = engine.peers.address_of(node) else { return false };
+    let weak = Arc::downgrade(engine);
+    door::until(door::now() + REDIAL, gone(&weak, node, &address)).await.is_some()
 }
 
 /// Whether nobody has taken the place of the leader that is gone.

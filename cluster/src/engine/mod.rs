@@ -4,7 +4,7 @@ pub(crate) mod ailing;
 mod commit_mark;
 mod duties;
 mod expiry;
-mod failover;
+pub(crate) mod failover;
 mod loader;
 mod loading;
 mod purge;

@@ -222,14 +222,16 @@ async fn take_place(
     welcome: &Welcome,
     copies: BTreeMap<TableName, Option<CopyMode>>,
 ) -> Result<Arc<Engine>, JoinError> {
-    let (id, at) = admitted(node, welcome, copies).await?;
+    let (id, at) = admitted(node, peer, welcome, copies).await?;
     node.hub.tell(Lifecycle::Admitted { node: id });
     let engine = copied(node, peer, welcome.cluster_id, id, at).await?;
     node.set_engine(Some(Arc::clone(&engine)));
     engine.take_part().await.map_err(|error| rolled_back("starting raft", &error))?;
     node.hub.tell(Lifecycle::CatchingUp);
     let finish = Call::JoinFinish { node: id, voter: node.config.voter };
-    ask_leader(&engine.peers, &welcome.leader, &finish, FINISH_TIMEOUT)
+    let members = [welcome.leader.clone(), peer.to_owned()];
+    let whereabouts = Whereabouts { known: || leader_address(&engine), members: &members };
+    ask_leader(&engine.peers, whereabouts, &finish, FINISH_TIMEOUT)
         .await
         .map_err(|why| rolled_back("being added to the raft group", &why))?;
     engine.spawn(crate::engine::suspect::watch_removal(Arc::downgrade(node), Arc::downgrade(&engine)));
@@ -239,13 +241,16 @@ async fn take_place(
 
 async fn admitted(
     node: &Arc<NodeInner>,
+    peer: &str,
     welcome: &Welcome,
     copies: BTreeMap<TableName, Option<CopyMode>>,
 ) -> Result<(NodeId, LogIndex), JoinError> {
     let peers = stranger(node);
     let copies = copies.into_iter().collect();
     let call = Call::JoinAdmit { name: node.name.clone(), address: node.advertise.clone(), copies };
-    let answer = ask_leader(&peers, &welcome.leader, &call, STEP_TIMEOUT).await;
+    let members = [welcome.leader.clone(), peer.to_owned()];
+    let whereabouts = Whereabouts { known: || None, members: &members };
+    let answer = ask_leader(&peers, whereabouts, &call, STEP_TIMEOUT).await;
     peers.close().await;
     match answer {
         Ok(Answer::Admitted { node, at }) => Ok((node, at)),
@@ -294,30 +299,66 @@ fn copying(progress: CopyProgress) -> Lifecycle {
     }
 }
 
-/// Asks the leader, following it where it goes.
-pub(crate) async fn ask_leader(
+/// Where a leader is looked for.
+struct Whereabouts<'a, F> {
+    /// Who leads as far as this node knows by itself.
+    known: F,
+    /// Members that know more, as long as it does not.
+    members: &'a [String],
+}
+
+/// Asks the leader, following it where it goes: also from one that dies or hangs to the one after it.
+async fn ask_leader(
     peers: &Peers,
-    leader: &str,
+    whereabouts: Whereabouts<'_, impl Fn() -> Option<String>>,
     call: &Call,
     timeout: Duration,
 ) -> Result<Answer, String> {
     let deadline = door::now() + timeout;
-    let mut address = leader.to_owned();
-    let mut last = "the time was over".to_owned();
+    let mut next = None;
+    let mut members = whereabouts.members.iter().cycle();
+    let mut last = "no leader is known".to_owned();
     while door::now() < deadline {
-        match peers.call_until(&address, call, deadline).await {
-            Ok(Answer::NotLeader { leader: Some((_, next)) }) => {
-                last = format!("{address} does not lead any more");
-                address = next;
+        let address = next.take().or_else(|| (whereabouts.known)()).or_else(|| members.next().cloned());
+        if let Some(address) = address {
+            let answer = tokio::select! {
+                // A call that is dropped may be done all the same, as one whose answer is lost.
+                biased;
+                answer = peers.call_until(&address, call, deadline) => answer,
+                () = replaced(&whereabouts.known, &address) => continue,
+            };
+            match answer {
+                Ok(Answer::NotLeader { leader: Some((_, leader)) }) => {
+                    last = format!("{address} does not lead any more");
+                    next = Some(leader);
+                }
+                Ok(Answer::NotLeader { leader: None }) => last = format!("{address} knows no leader"),
+                Ok(Answer::Failed(why)) => return Err(why),
+                Ok(answer) => return Ok(answer),
+                Err(error) => last = format!("{address}: {error}"),
             }
-            Ok(Answer::NotLeader { leader: None }) => last = format!("{address} knows no leader"),
-            Ok(Answer::Failed(why)) => return Err(why),
-            Ok(answer) => return Ok(answer),
-            Err(error) => last = format!("{address}: {error}"),
         }
         door::sleep(door::ms(100)).await;
     }
     Err(last)
+}
+
+/// Resolves when another node than the one at this address is known to lead.
+async fn replaced(known: &impl Fn() -> Option<String>, address: &str) {
+    let began = known();
+    loop {
+        door::sleep(door::ms(200)).await;
+        let now = known();
+        if now != began && now.is_some_and(|leader| leader != address) {
+            return;
+        }
+    }
+}
+
+/// As [`ask_leader`], by a member.
+async fn ask_own_leader(engine: &Engine, call: &Call) -> Result<Answer, String> {
+    let whereabouts = Whereabouts { known: || leader_address(engine), members: &[] };
+    ask_leader(&engine.peers, whereabouts, call, STEP_TIMEOUT).await
 }
 
 /// Leaves: the cluster first takes this node out, then this node starts anew, alone and empty.
@@ -331,10 +372,8 @@ pub(crate) async fn leave(node: &Arc<NodeInner>) -> Result<(), LeaveError> {
         .prepare(Reason::Leave)
         .await
         .map_err(|HookFailed { hook, why }| LeaveError::Hook { hook, why })?;
-    let leader =
-        leader_address(&engine).ok_or_else(|| LeaveError::NotDone("no leader is known".to_owned()))?;
     let call = Call::Remove { node: engine.node(), force: true };
-    ask_leader(&engine.peers, &leader, &call, STEP_TIMEOUT).await.map_err(LeaveError::NotDone)?;
+    ask_own_leader(&engine, &call).await.map_err(LeaveError::NotDone)?;
     drop(engine);
     let not_done = |error: StartError| LeaveError::NotDone(error.to_string());
     let aside = put_aside(node, "leave").await.map_err(not_done)?;
@@ -356,10 +395,8 @@ pub(crate) async fn remove_member(
     let engine = node.engine().ok_or(LeaveError::NotInCluster)?;
     let member = engine.store.view().system().member_named(name).map(|(id, _)| id);
     let id = member.ok_or_else(|| LeaveError::NoSuchMember(name.clone()))?;
-    let leader =
-        leader_address(&engine).ok_or_else(|| LeaveError::NotDone("no leader is known".to_owned()))?;
     let call = Call::Remove { node: id, force };
-    ask_leader(&engine.peers, &leader, &call, STEP_TIMEOUT).await.map(|_| ()).map_err(LeaveError::NotDone)
+    ask_own_leader(&engine, &call).await.map(|_| ()).map_err(LeaveError::NotDone)
 }
 
 /// Where the leader is, this node included.

@@ -226,6 +226,12 @@ impl RaftHandle {
         self.raft.metrics().borrow_watched().state.is_leader()
     }
 
+    /// The newest term in which this node has voted, and for whom.
+    pub(crate) fn voted(&self) -> (u64, NodeId) {
+        let vote = self.raft.metrics().borrow_watched().vote;
+        (vote.leader_id.term, vote.leader_id.voted_for)
+    }
+
     pub(crate) fn status(&self) -> RaftStatus {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();

@@ -50,11 +50,12 @@ pub(crate) async fn start(
 }
 
 fn openraft_config(config: &NodeConfig, campaigns: bool) -> Result<Config, openraft::ConfigError> {
+    let (election_timeout_min, election_timeout_max) = election_timeouts(config);
     Config {
         cluster_name: config.cluster_name.clone(),
         heartbeat_interval: config.heartbeat_ms,
-        election_timeout_min: config.election_ms,
-        election_timeout_max: config.election_ms * 2,
+        election_timeout_min,
+        election_timeout_max,
         max_payload_entries: 1_024,
         // Snapshots are held views, taken when the log is to be purged behind a checkpoint, or a follower needs one.
         snapshot_policy: SnapshotPolicy::Never,
@@ -72,4 +73,29 @@ fn openraft_config(config: &NodeConfig, campaigns: bool) -> Result<Config, openr
         ..Config::default()
     }
     .validate()
+}
+
+/// A leader that was heard of has a lease as long as the longest timeout, in which nobody votes for another one. Only
+/// after it runs the timeout of each follower, between the two values. Together they make `election_ms` at least, and a
+/// third of it more by chance.
+fn election_timeouts(config: &NodeConfig) -> (u64, u64) {
+    let shortest = (config.election_ms / 3).max(config.heartbeat_ms + 1);
+    (shortest, (config.election_ms - config.election_ms / 3).max(shortest + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hung_leader_is_waited_for_as_long_as_the_settings_say() {
+        let config = NodeConfig { heartbeat_ms: 200, election_ms: 1_200, ..NodeConfig::default() };
+        assert_eq!(election_timeouts(&config), (400, 800));
+        let tight = NodeConfig { heartbeat_ms: 100, election_ms: 300, ..NodeConfig::default() };
+        assert_eq!(election_timeouts(&tight), (101, 200));
+        for config in [config, tight] {
+            assert!(config.validate().is_ok());
+            assert!(openraft_config(&config, true).is_ok());
+        }
+    }
 }

@@ -104,7 +104,8 @@ impl Connection {
         let calls =
             Arc::new(Calls { addr: addr.into(), outbox: Arc::clone(&outbox), waiting: Mutex::default() });
         let Halves { mut reader, writer } = halves;
-        reader.open_up(config.max_frame_bytes, Gate::new(config.links.as_ref(), &peer.identity, &hello.from));
+        let gate = Gate::new(config.links.as_ref(), &peer.identity, &hello.from, true);
+        reader.open_up(config.max_frame_bytes, gate);
         let span = debug_span!("peer", addr, lane = %hello.lane);
         let reading = read_replies(reader, Arc::clone(&calls));
         let writing = writer.run(outbox, Side::Client, config.close_timeout);
@@ -352,7 +353,9 @@ impl fmt::Debug for Answer {
 
 async fn connect(addr: &str, hello: &Hello, config: &TransportConfig) -> Result<Stream, ConnectError> {
     if let Some(links) = &config.links {
-        links.passable(&hello.from, addr).await;
+        let passable = links.passable(&hello.from, addr).await;
+        passable
+            .map_err(|error| ConnectError::Unreachable { addr: addr.to_owned(), error: Arc::new(error) })?;
     }
     let resolved = socket::resolve(addr).await;
     let mut targets =

@@ -1,7 +1,8 @@
 //! Fault control for tests: links between named nodes that hold bytes back, as a network does that loses packets.
 //!
 //! Nothing is closed and nothing is lost: what was sent over a blocked link arrives once it is healed. A new
-//! connection needs both directions, and hangs until its timeout while one is blocked.
+//! connection needs both directions, and hangs until its timeout while one is blocked. Only a link that refuses breaks
+//! connections, as a firewall that answers for the other side does.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -38,6 +39,7 @@ struct Faults {
     names: HashMap<String, NodeName>,
     blocked: HashSet<Direction>,
     isolated: HashSet<NodeName>,
+    refused: HashSet<Direction>,
     delays: HashMap<Direction, Duration>,
 }
 
@@ -47,6 +49,12 @@ impl Faults {
             && (self.isolated.contains(from)
                 || self.isolated.contains(to)
                 || self.blocked.contains(&(from.clone(), to.clone())))
+    }
+}
+
+impl Faults {
+    fn refuses(&self, from: &NodeName, to: &NodeName) -> bool {
+        self.refused.contains(&(from.clone(), to.clone()))
     }
 }
 
@@ -72,6 +80,11 @@ impl Links {
         self.change(|faults| faults.blocked.remove(&(from.clone(), to.clone())));
     }
 
+    /// Breaks the connections that `from` has dialed to `to`, and refuses new ones.
+    pub fn refuse(&self, from: &NodeName, to: &NodeName) {
+        self.change(|faults| faults.refused.insert((from.clone(), to.clone())));
+    }
+
     /// Lets what `from` sends to `to` arrive so much later; zero ends it.
     pub fn delay(&self, from: &NodeName, to: &NodeName, by: Duration) {
         self.change(|faults| faults.delays.insert((from.clone(), to.clone()), by));
@@ -87,11 +100,12 @@ impl Links {
         self.change(|faults| faults.isolated.remove(name));
     }
 
-    /// Ends all blocks, isolations and delays.
+    /// Ends all blocks, isolations, refusals and delays.
     pub fn heal_all(&self) {
         self.change(|faults| {
             faults.blocked.clear();
             faults.isolated.clear();
+            faults.refused.clear();
             faults.delays.clear();
         });
     }
@@ -106,14 +120,23 @@ impl Links {
     }
 
     /// Waits until a connection from `from` to `addr` can be made.
-    pub(crate) async fn passable(&self, from: &PeerIdentity, addr: &str) {
-        let Some(from) = &from.name else { return };
+    ///
+    /// # Errors
+    ///
+    /// When it is refused.
+    pub(crate) async fn passable(&self, from: &PeerIdentity, addr: &str) -> io::Result<()> {
+        let Some(from) = &from.name else { return Ok(()) };
         let mut changes = self.changes.subscribe();
         let open = |_: &u64| {
             let faults = self.faults();
             faults.names.get(addr).is_none_or(|to| !faults.blocks(from, to) && !faults.blocks(to, from))
         };
         let _ = changes.wait_for(open).await;
+        let faults = self.faults();
+        match faults.names.get(addr) {
+            Some(to) if faults.refuses(from, to) => Err(io::ErrorKind::ConnectionRefused.into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -122,6 +145,8 @@ pub(crate) struct Gate {
     links: Arc<Links>,
     from: NodeName,
     to: NodeName,
+    /// Whether this is the end that dialed.
+    at_dialer: bool,
     changes: watch::Receiver<u64>,
     /// What has come and may not pass yet, with the time from which on it may.
     held: VecDeque<(Instant, Held)>,
@@ -137,12 +162,18 @@ enum Held {
 
 impl Gate {
     /// The gate for what `from` sends to `to`; `None` when nobody disturbs links, or one side is no node.
-    pub(crate) fn new(links: Option<&Arc<Links>>, from: &PeerIdentity, to: &PeerIdentity) -> Option<Self> {
+    pub(crate) fn new(
+        links: Option<&Arc<Links>>,
+        from: &PeerIdentity,
+        to: &PeerIdentity,
+        at_dialer: bool,
+    ) -> Option<Self> {
         let links = links?;
         Some(Self {
             links: Arc::clone(links),
             from: from.name.clone()?,
             to: to.name.clone()?,
+            at_dialer,
             changes: links.changes.subscribe(),
             held: VecDeque::new(),
             held_bytes: 0,
@@ -177,6 +208,10 @@ impl Gate {
     ) -> io::Result<usize> {
         loop {
             drop(self.changes.borrow_and_update());
+            // The other end sees the connection end too.
+            if self.at_dialer && self.links.faults().refuses(&self.to, &self.from) {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
             let open = !self.blocked();
             if let Some(held) = self.release(open) {
                 return match held {

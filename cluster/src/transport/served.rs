@@ -25,7 +25,8 @@ pub(crate) async fn serve(
     ordered_to_end: impl Future<Output = ()>,
 ) {
     let Arrival { halves: Halves { mut reader, writer }, hello, accepted, place } = arrival;
-    reader.open_up(config.max_frame_bytes, Gate::new(config.links.as_ref(), &hello.from, &accepted.identity));
+    let gate = Gate::new(config.links.as_ref(), &hello.from, &accepted.identity, false);
+    reader.open_up(config.max_frame_bytes, gate);
     let outbox = Arc::new(Outbox::new(config));
     let writing = writer.run(Arc::clone(&outbox), Side::Server, config.close_timeout);
     let writer = OwnedTask::spawn(Span::current(), writing);

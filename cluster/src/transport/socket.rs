@@ -25,11 +25,10 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(15);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// After how many unanswered ones the connection counts as broken.
 const KEEPALIVE_PROBES: u32 = 3;
-
-/// For so long what was sent may stay unacknowledged; by itself the kernel would go on for a quarter of an hour. As long
-/// as the questions take.
+/// After how long a connection on which nothing that was sent arrives counts as broken. Otherwise the kernel tries again
+/// after pauses that double, and a link that was down for a minute would be of use a minute after it is mended.
 #[cfg(target_os = "linux")]
-const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(5);
 
 /// A connected socket.
 pub(crate) struct Stream {
@@ -93,13 +92,14 @@ pub(crate) async fn listen(addr: &str, config: &TransportConfig) -> Result<Accep
 /// questions while nothing is on its way, and otherwise by the acknowledgement that does not come.
 fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    #[cfg(target_os = "linux")]
-    SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_AFTER)
         .with_interval(KEEPALIVE_INTERVAL)
         .with_retries(KEEPALIVE_PROBES);
-    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+    let socket = SockRef::from(stream);
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 impl Acceptor {

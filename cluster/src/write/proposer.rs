@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use tabularaft_store::{Incarnation, LogIndex, OpResult};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::request::Request;
 use super::sequencer::{BatchWork, Work};
@@ -25,6 +25,10 @@ use crate::wire::{Answer, Call, GROUP, RequestOutcome, WriteAnswer, WriteBatch};
 
 /// Requests that may wait in the proposer, sent or not. The exactly-once window of an incarnation is larger.
 const WAITING_MAX: usize = 16_384;
+/// How many bytes they may have together.
+const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What a small request counts for, so that neither of the limits is exceeded.
+const REQUEST_BYTES_MIN: usize = WAITING_BYTES_MAX / WAITING_MAX;
 /// Batches that may travel at once.
 const BATCHES_IN_FLIGHT: usize = 4;
 const BATCH_REQUESTS_MAX: usize = 4_096;
@@ -45,6 +49,8 @@ type Outcome = Result<Committed, WriteError>;
 #[derive(Clone)]
 pub(crate) struct Proposer {
     submissions: mpsc::Sender<Submission>,
+    /// One permit for each byte that may wait; callers beyond it wait in the order in which they came.
+    room: Arc<Semaphore>,
 }
 
 struct Submission {
@@ -53,6 +59,8 @@ struct Submission {
     journey: Arc<Journey>,
     /// Whether it is of no use once its caller has gone.
     is_droppable: bool,
+    /// Its part of what may wait.
+    _room: OwnedSemaphorePermit,
 }
 
 /// Whether a request may have reached the leader: from then on a lost outcome is unknown, not refused. The caller that
@@ -108,7 +116,7 @@ impl Proposer {
             travelling: FuturesUnordered::new(),
             hold_until: None,
         };
-        (Self { submissions }, task.run())
+        (Self { submissions, room: Arc::new(Semaphore::new(WAITING_BYTES_MAX)) }, task.run())
     }
 
     /// Writes, and waits until the write is applied on this node.
@@ -132,13 +140,17 @@ impl Proposer {
         is_droppable: bool,
         deadline: Instant,
     ) -> Result<Submitted, WriteError> {
+        let overloaded = || WriteError::Overloaded { waiting: WAITING_MAX };
+        let bytes = request.bytes().clamp(REQUEST_BYTES_MIN, WAITING_BYTES_MAX) as u32;
+        let room = door::until(deadline, Arc::clone(&self.room).acquire_many_owned(bytes)).await;
+        let _room = room.ok_or_else(overloaded)?.map_err(|_| WriteError::Stopped)?;
         let (reply, outcome) = oneshot::channel();
         let journey = Arc::new(Journey::default());
-        let submission = Submission { request, reply, journey: Arc::clone(&journey), is_droppable };
+        let submission = Submission { request, reply, journey: Arc::clone(&journey), is_droppable, _room };
         match door::until(deadline, self.submissions.send(submission)).await {
             Some(Ok(())) => Ok(Submitted { outcome, journey }),
             Some(Err(_)) => Err(WriteError::Stopped),
-            None => Err(WriteError::Overloaded { waiting: WAITING_MAX }),
+            None => Err(overloaded()),
         }
     }
 }

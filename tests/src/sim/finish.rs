@@ -5,9 +5,9 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use tabularaft::{Node, Record};
 
-use super::clients::{Account, Word};
 use super::ledger::{Ledger, Told, What};
 use super::oracle::Holdings;
+use super::perform::{self, Account, Word};
 use super::stage::Stage;
 use crate::tables::{DiscCount, DiscEvent, DiscOnlyWord, DiscWord, RamCount, RamEvent, RamWord};
 use crate::workload::{Count, Event};
@@ -79,11 +79,10 @@ fn words<W: Word>(node: &Node, ledger: &Ledger, reader: u64, name: &'static str)
     for key in 0..super::clients::KEYS {
         let key = format!("k{key}");
         let operation = ledger.begin(reader, name, &key, What::Read);
-        let found = table.get_versioned(&key).map_err(|error| error.to_string())?;
-        let told = found.map_or(Told::Value { version: 0, value: 0 }, |found| Told::Value {
-            version: found.version,
-            value: found.record.value(),
-        });
+        let told = perform::read(&table, &key);
+        if let Told::No(why) = &told {
+            return Err(why.clone());
+        }
         ledger.end(operation, told);
     }
     Ok(())

@@ -11,7 +11,7 @@ use super::ledger::{Operation, Told, What};
 /// What clients asked and were told in a run.
 #[derive(Debug)]
 pub struct History {
-    pub(super) operations: Vec<Operation>,
+    pub(crate) operations: Vec<Operation>,
 }
 
 impl History {
@@ -32,19 +32,19 @@ impl History {
         let mut lines: Vec<(u64, Value)> = Vec::new();
         for (id, operation) in self.operations.iter().enumerate() {
             let (f, asked) = asked(operation);
-            let line = |at_ms: u64, kind: &str, value: Value| {
+            let line = |at_us: u64, kind: &str, value: Value| {
                 json!({
-                    "time": at_ms * 1_000_000, "process": operation.client, "id": id, "type": kind, "f": f,
+                    "time": at_us * 1_000, "process": operation.client, "id": id, "type": kind, "f": f,
                     "key": [operation.table, operation.key], "value": value,
                 })
             };
-            lines.push((operation.began_ms, line(operation.began_ms, "invoke", asked.clone())));
+            lines.push((operation.began_us, line(operation.began_us, "invoke", asked.clone())));
             if let Some(end) = &operation.end {
                 let (kind, value) = told(&end.told, asked);
-                lines.push((end.at_ms, line(end.at_ms, kind, value)));
+                lines.push((end.at_us, line(end.at_us, kind, value)));
             }
         }
-        lines.sort_by_key(|(at_ms, _)| *at_ms);
+        lines.sort_by_key(|(at_us, _)| *at_us);
         lines.into_iter().map(|(_, line)| line).collect()
     }
 }
@@ -80,19 +80,19 @@ mod tests {
 
     #[test]
     fn a_write_is_two_lines_in_the_order_of_time() {
-        let operation = |began_ms, end: Option<(u64, Told)>| Operation {
+        let operation = |began_us, end: Option<(u64, Told)>| Operation {
             client: 4,
             table: "disc_word",
             key: "k".to_owned(),
             what: What::Write(9),
-            began_ms,
-            end: end.map(|(at_ms, told)| End { at_ms, told }),
+            began_us,
+            end: end.map(|(at_us, told)| End { at_us, told }),
         };
         let operations = vec![operation(5, Some((8, Told::Version(1)))), operation(6, None)];
         let lines: Vec<String> = History { operations }.lines().iter().map(Value::to_string).collect();
         assert_eq!(
             lines[0],
-            r#"{"time":5000000,"process":4,"id":0,"type":"invoke","f":"write","key":["disc_word","k"],"value":9}"#
+            r#"{"time":5000,"process":4,"id":0,"type":"invoke","f":"write","key":["disc_word","k"],"value":9}"#
         );
         assert!(lines[1].contains(r#""id":1,"type":"invoke""#), "{}", lines[1]);
         assert!(lines[2].contains(r#""id":0,"type":"ok""#), "{}", lines[2]);

@@ -2,14 +2,16 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use tabularaft::WriteError;
 
-use super::clock::Clock;
+/// Tells the microseconds since the beginning of a run, by one clock for all clients.
+type Clock = dyn Fn() -> u64 + Send + Sync;
 
 /// All operations of a run, shared by all clients.
-#[derive(Debug, Clone)]
-pub(super) struct Ledger {
-    clock: Clock,
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    clock: Arc<Clock>,
     book: Arc<Mutex<Book>>,
 }
 
@@ -22,19 +24,19 @@ struct Book {
 
 /// One operation of one client. Clients do one thing at a time; one that dies, or is left in doubt, goes on under a new number.
 #[derive(Debug, Clone)]
-pub(super) struct Operation {
-    pub(super) client: u64,
-    pub(super) table: &'static str,
-    pub(super) key: String,
-    pub(super) what: What,
-    pub(super) began_ms: u64,
+pub(crate) struct Operation {
+    pub(crate) client: u64,
+    pub(crate) table: &'static str,
+    pub(crate) key: String,
+    pub(crate) what: What,
+    pub(crate) began_us: u64,
     /// `None`: the client died first, or the run ended.
-    pub(super) end: Option<End>,
+    pub(crate) end: Option<End>,
 }
 
 /// What was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum What {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum What {
     /// Put this value under the key.
     Write(u64),
     /// The same, if the record still has this version.
@@ -51,14 +53,14 @@ pub(super) enum What {
 
 /// How an operation ended.
 #[derive(Debug, Clone)]
-pub(super) struct End {
-    pub(super) at_ms: u64,
-    pub(super) told: Told,
+pub(crate) struct End {
+    pub(crate) at_us: u64,
+    pub(crate) told: Told,
 }
 
 /// What the client was told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Told {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Told {
     /// It is done, and the record has this version.
     Version(u64),
     /// This is what the key holds: a version (0: no record) and a value.
@@ -75,7 +77,7 @@ pub(super) enum Told {
 
 impl Told {
     /// What a failed write tells.
-    pub(super) fn error(error: &WriteError) -> Self {
+    pub(crate) fn error(error: &WriteError) -> Self {
         match error {
             WriteError::Unknown => Self::Unknown,
             other => Self::No(other.to_string()),
@@ -83,14 +85,15 @@ impl Told {
     }
 
     /// Whether the operation took effect for certain.
-    pub(super) fn is_yes(&self) -> bool {
+    pub(crate) fn is_yes(&self) -> bool {
         !matches!(self, Self::No(_) | Self::Unknown)
     }
 }
 
 impl Ledger {
-    pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, book: Arc::default() }
+    /// An empty one; `clock` tells microseconds.
+    pub(crate) fn new(clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self { clock: Arc::new(clock), book: Arc::default() }
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -98,56 +101,56 @@ impl Ledger {
     }
 
     /// Notes an operation before it is sent, and gives its number.
-    pub(super) fn begin(&self, client: u64, table: &'static str, key: &str, what: What) -> usize {
+    pub(crate) fn begin(&self, client: u64, table: &'static str, key: &str, what: What) -> usize {
         let mut book = self.book();
-        let began_ms = self.clock.now_ms();
-        book.operations.push(Operation { client, table, key: key.to_owned(), what, began_ms, end: None });
+        let began_us = (self.clock)();
+        book.operations.push(Operation { client, table, key: key.to_owned(), what, began_us, end: None });
         book.operations.len() - 1
     }
 
     /// Notes its end.
-    pub(super) fn end(&self, number: usize, told: Told) {
+    pub(crate) fn end(&self, number: usize, told: Told) {
         let mut book = self.book();
-        let end = End { at_ms: self.clock.now_ms(), told };
+        let end = End { at_us: (self.clock)(), told };
         if let Some(operation) = book.operations.get_mut(number) {
             operation.end = Some(end);
         }
     }
 
     /// All copies of the ram tables are gone.
-    pub(super) fn lose_ram(&self) {
+    pub(crate) fn lose_ram(&self) {
         self.book().losses += 1;
     }
 
     /// How often all copies of the ram tables were lost.
-    pub(super) fn losses(&self) -> u32 {
+    pub(crate) fn losses(&self) -> u32 {
         self.book().losses
     }
 
     /// Everything so far.
-    pub(super) fn operations(&self) -> Vec<Operation> {
+    pub(crate) fn operations(&self) -> Vec<Operation> {
         self.book().operations.clone()
     }
 
     /// How many operations are known to have taken effect.
-    pub(super) fn successes(&self) -> usize {
+    pub(crate) fn successes(&self) -> usize {
         self.book().operations.iter().filter(|op| op.is_done()).count()
     }
 }
 
 impl Operation {
     /// Whether it took effect for certain.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.end.as_ref().is_some_and(|end| end.told.is_yes())
     }
 
     /// Whether it certainly did not take effect.
-    pub(super) fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         matches!(&self.end, Some(End { told: Told::No(_), .. }))
     }
 
     /// Whether its table is in memory alone.
-    pub(super) fn is_in_ram(&self) -> bool {
+    pub(crate) fn is_in_ram(&self) -> bool {
         self.table.starts_with("ram")
     }
 }

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `run.rs` | one run: forming, faults, healing, checks |
 //! | `stage.rs`, `faults.rs` | what is done to the cluster, and by which plan |
-//! | `clients.rs`, `ledger.rs` | what clients do, and what they were told |
+//! | `clients.rs`, `perform.rs`, `ledger.rs` | what clients do, how a node does it, and what they were told |
 //! | `watchdog.rs` | invariants, looked at while it runs |
 //! | `oracle.rs`, `finish.rs` | the check of everything at the end |
 //! | `tally.rs` | how often what happened |
@@ -23,14 +23,15 @@ mod disc;
 mod faults;
 mod file;
 mod finish;
-mod history;
-mod ledger;
+pub(crate) mod history;
+pub(crate) mod ledger;
 mod machine;
 mod mutations;
 mod network;
-mod oracle;
+pub(crate) mod oracle;
 mod packet;
-mod random;
+pub(crate) mod perform;
+pub(crate) mod random;
 mod run;
 mod stage;
 mod stream;

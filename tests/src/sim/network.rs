@@ -15,8 +15,8 @@ use super::tally::Tally;
 
 /// How many bytes of one direction may be on their way or unread; then the sender waits.
 const WINDOW_BYTES: usize = 256 * 1024;
-/// After so long without a sign of life from a machine the kernels of its peers give their connections up.
-const KEEPALIVE_MS: u64 = 30_000;
+/// After so long without an acknowledgement from a machine the kernels of its peers give their connections up.
+const UNACKNOWLEDGED_MS: u64 = 5_000;
 /// When TCP sends a lost packet again.
 const RETRANSMIT_MS: u64 = 200;
 /// A packet takes one millisecond, and up to so many more.
@@ -238,7 +238,7 @@ impl Wires {
             // Nobody sends this break: the peer's own kernel makes it, unless it hears of the end before.
             self.sent += 1;
             let event = Event { connection: id, to: 1 - number, what: What::Break };
-            self.events.insert((self.now_ms + KEEPALIVE_MS, self.sent), event);
+            self.events.insert((self.now_ms + UNACKNOWLEDGED_MS, self.sent), event);
         }
     }
 

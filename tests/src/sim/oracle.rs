@@ -5,17 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::clients::{ACCOUNTS, DEPOSIT};
 use super::ledger::{Operation, Told, What};
+use super::perform::{ACCOUNTS, DEPOSIT};
 
 /// What one node holds at the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Holdings {
+pub(crate) struct Holdings {
     /// By table and key.
-    pub(super) counters: BTreeMap<(&'static str, String), u64>,
+    pub(crate) counters: BTreeMap<(&'static str, String), u64>,
     /// By table.
-    pub(super) sets: BTreeMap<&'static str, Vec<u64>>,
-    pub(super) balances: BTreeMap<u64, u64>,
+    pub(crate) sets: BTreeMap<&'static str, Vec<u64>>,
+    pub(crate) balances: BTreeMap<u64, u64>,
 }
 
 /// Checks all that clients were told against each other and against the end.
@@ -23,7 +23,7 @@ pub(super) struct Holdings {
 /// # Errors
 ///
 /// What cannot be.
-pub(super) fn check(operations: &[Operation], losses: u32, end: &Holdings) -> Result<(), String> {
+pub(crate) fn check(operations: &[Operation], losses: u32, end: &Holdings) -> Result<(), String> {
     let mut by_key: BTreeMap<(&str, &str), Vec<&Operation>> = BTreeMap::new();
     for operation in operations.iter().filter(|operation| losses == 0 || !operation.is_in_ram()) {
         by_key.entry((operation.table, &operation.key)).or_default().push(operation);
@@ -52,7 +52,7 @@ fn table_name(operations: &[&Operation]) -> &'static str {
 /// Something known of the order: at some moment between two times the key stood here.
 struct Fact<'a> {
     operation: &'a Operation,
-    ended_ms: u64,
+    ended_us: u64,
     place: u64,
     /// Whether it moved there itself, and so must be behind everything before.
     moved: bool,
@@ -60,12 +60,12 @@ struct Fact<'a> {
 
 /// Nobody may see a place behind one that was left before they began.
 fn check_order(mut facts: Vec<Fact<'_>>) -> Result<(), String> {
-    let mut ended: Vec<(u64, u64)> = facts.iter().map(|fact| (fact.ended_ms, fact.place)).collect();
+    let mut ended: Vec<(u64, u64)> = facts.iter().map(|fact| (fact.ended_us, fact.place)).collect();
     ended.sort_unstable();
-    facts.sort_unstable_by_key(|fact| fact.operation.began_ms);
+    facts.sort_unstable_by_key(|fact| fact.operation.began_us);
     let (mut highest, mut ended) = (0, ended.into_iter().peekable());
     for fact in facts {
-        while let Some((_, place)) = ended.next_if(|(at, _)| *at < fact.operation.began_ms) {
+        while let Some((_, place)) = ended.next_if(|(at, _)| *at < fact.operation.began_us) {
             highest = highest.max(place);
         }
         if fact.place < highest || (fact.moved && fact.place == highest) {
@@ -98,7 +98,7 @@ fn check_word(operations: &[&Operation]) -> Result<(), String> {
         if known != value {
             return Err(format!("version {place} holds {known} and also {value}: {operation:?}"));
         }
-        facts.push(Fact { operation, ended_ms: end.at_ms, place, moved });
+        facts.push(Fact { operation, ended_us: end.at_us, place, moved });
     }
     check_sources(operations, &values)?;
     check_swaps(operations, &values)?;
@@ -145,7 +145,7 @@ fn check_counter(operations: &[&Operation], end: Option<&u64>) -> Result<(), Str
             if !sums.insert(sum) {
                 return Err(format!("sum {sum} was told twice, also here: {operation:?}"));
             }
-            facts.push(Fact { operation, ended_ms: end.at_ms, place: sum, moved: true });
+            facts.push(Fact { operation, ended_us: end.at_us, place: sum, moved: true });
         }
     }
     let least = sums.len() as u64;
@@ -211,14 +211,14 @@ mod tests {
     use super::super::ledger::End;
     use super::*;
 
-    fn operation(what: What, began_ms: u64, told: Option<(u64, Told)>) -> Operation {
+    fn operation(what: What, began_us: u64, told: Option<(u64, Told)>) -> Operation {
         Operation {
             client: 1,
             table: "disc_word",
             key: "k".to_owned(),
             what,
-            began_ms,
-            end: told.map(|(at_ms, told)| End { at_ms, told }),
+            began_us,
+            end: told.map(|(at_us, told)| End { at_us, told }),
         }
     }
 
@@ -233,7 +233,7 @@ mod tests {
         let new = operation(What::Read, 3, Some((4, Told::Value { version: 5, value: 7 })));
         assert!(verdict(&[write.clone(), new]).is_ok());
         assert!(verdict(&[write.clone(), old.clone()]).unwrap_err().contains("at place 5 before"));
-        let early = Operation { began_ms: 2, ..old };
+        let early = Operation { began_us: 2, ..old };
         assert!(verdict(&[write, early]).is_ok(), "it began before the write was acknowledged");
     }
 

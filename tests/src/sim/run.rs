@@ -16,6 +16,7 @@ use super::history::History;
 use super::ledger::Ledger;
 use super::network::Host;
 use super::oracle;
+use super::perform;
 use super::random::Random;
 use super::stage::Stage;
 use super::tally::Tally;
@@ -143,7 +144,8 @@ impl Run {
         if let Some(bug) = plan.bug {
             simulation::put_back(bug);
         }
-        let ledger = Ledger::new(world.clock());
+        let clock = world.clock();
+        let ledger = Ledger::new(move || clock.now_ms() * 1_000);
         Self {
             clients: Clients::new(ledger.clone()),
             stage: Stage::new(world, ledger, Random::new(plan.seed, "stage")),
@@ -182,7 +184,12 @@ impl Run {
                 return Err(format!("machine {host} does not start: {}", self.stage.diagnosis()));
             }
         }
-        let prepared = self.stage.world.machine(1).spawn(Clients::prepare).ok_or("node 1 is gone")?;
+        let prepared = self
+            .stage
+            .world
+            .machine(1)
+            .spawn(|node| async move { perform::prepare(&node).await })
+            .ok_or("node 1 is gone")?;
         if !self.stage.world.wait(FORMING_MS, |_| prepared.is_finished()) {
             return Err(format!("the tables are not created: {}", self.stage.diagnosis()));
         }
@@ -300,7 +307,7 @@ impl Run {
 fn config(random: &mut Random) -> NodeConfig {
     NodeConfig {
         heartbeat_ms: 50,
-        election_ms: random.between(200, 600),
+        election_ms: random.between(600, 1_600),
         ram_grace_ms: 500,
         checkpoint_bytes: 64 * 1024,
         log_keep_bytes: if random.once_in(2) { 0 } else { 64 * 1024 },

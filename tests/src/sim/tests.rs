@@ -12,7 +12,7 @@ use super::world::World;
 use crate::tables::{DiscWord, RamWord};
 
 fn fast() -> NodeConfig {
-    NodeConfig { heartbeat_ms: 50, election_ms: 400, ram_grace_ms: 500, ..NodeConfig::default() }
+    NodeConfig { heartbeat_ms: 50, election_ms: 1_000, ram_grace_ms: 500, ..NodeConfig::default() }
 }
 
 /// Three nodes form a cluster.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tabularaft::store::TableDigest;
 use tabularaft::{Node, Standing};
 
-use super::clients::{ACCOUNTS, Account, DEPOSIT};
+use super::perform::{ACCOUNTS, Account, DEPOSIT};
 use super::world::World;
 
 /// How many indexes back the contents of tables are remembered.

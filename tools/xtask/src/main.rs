@@ -2,6 +2,7 @@
 //! machine can mend. `.ci/run` calls `check`, so a change that passes here passes there.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
+mod chaos;
 mod check;
 mod fix;
 mod flips;
@@ -21,6 +22,7 @@ usage: cargo xtask COMMAND
   fix     formats, and applies what the lints suggest
   flips   [--count N] [--seed N]: damages over the files of a stopped node, each harmless or reported
   fuzz    [--seconds N] [--target NAME] [--keep]: every decoder under libFuzzer, N seconds in all
+  chaos   [--minutes M] [--seed N] [--history DIR]: real node processes, killed, paused, cut off under load; all checked
   sim     runs simulated clusters from seeds: [--seed N | --seeds A..B | --minutes M | --mutations] [--history FILE] [--trace]
 ";
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         ["fix"] => fix::run(),
         ["flips", rest @ ..] => flips::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
+        ["chaos", words @ ..] => chaos::run(words),
         ["sim", words @ ..] => sim::run(words),
         _ => {
             eprint!("{USAGE}");
