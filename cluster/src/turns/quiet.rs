@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_record_is_hot_after_some_meetings_and_is_tried_again_later() {
-        let (mut records, mut now) = (Records::default(), Instant::now());
+        let (mut records, mut now) = (Records::default(), crate::door::now());
         let is_free = |records: &mut Records, now| {
             let is_free = records.claim(&[7], now);
             records.claimed.clear();
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn who_is_mostly_alone_never_needs_a_turn_and_is_forgotten() {
-        let (mut records, now) = (Records::default(), Instant::now());
+        let (mut records, now) = (Records::default(), crate::door::now());
         for _ in 0..100 {
             records.met(7, now);
             (0..MET).for_each(|_| records.alone(7));
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn more_records_than_are_remembered_are_just_not_remembered() {
-        let (mut records, now) = (Records::default(), Instant::now());
+        let (mut records, now) = (Records::default(), crate::door::now());
         (0..2 * WARM_MAX as u64).for_each(|hash| records.met(hash, now));
         assert_eq!(records.warm.len(), WARM_MAX);
     }
