@@ -66,7 +66,8 @@ impl Writer {
                     random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                     self.put((random >> 33) % self.records)
                 });
-                Batch { term: 1, decided: Vec::new(), effects: effects.collect() }.encode(false)
+                Batch { term: 1, decided: Vec::new(), effects: effects.collect(), rests_on: None }
+                    .encode(false)
             })
             .collect();
         let began = processor_time();
@@ -91,7 +92,7 @@ impl Writer {
     }
 
     fn apply(&mut self, effects: Vec<Effect>) {
-        let payload = Batch { term: 1, decided: Vec::new(), effects }.encode(false);
+        let payload = Batch { term: 1, decided: Vec::new(), effects, rests_on: None }.encode(false);
         let mut writer = self.store.writer();
         writer.apply(Position::new(1, self.next), &payload).expect("it applies");
         writer.publish();

@@ -39,6 +39,13 @@ pub enum Applied {
         /// The term that the log gave it.
         log_term: u64,
     },
+    /// It was decided on entries before it that were refused, so nothing of it happened.
+    Unfounded {
+        /// The last version of the state on which it was decided.
+        rests_on: u64,
+        /// The last version of the state that there is.
+        last_version: u64,
+    },
     /// It was in the state already.
     Skipped,
 }
@@ -58,10 +65,14 @@ impl<'a> Applier<'a> {
             return Ok(Applied::Skipped);
         }
         let batch = Batch::decode(payload).map_err(|source| StoreError::Batch { position, source })?;
-        let Batch { term, decided, effects } = batch;
+        let Batch { term, decided, effects, rests_on } = batch;
         self.state.advance(position, payload.len());
         if term != position.term {
             return Ok(Applied::Fenced { decided_in: term, log_term: position.term });
+        }
+        let last_version = self.state.cluster.last_version;
+        if let Some(rests_on) = rests_on.filter(|version| *version != last_version) {
+            return Ok(Applied::Unfounded { rests_on, last_version });
         }
         for decided in &decided {
             self.state.cluster.windows.record(decided, position.log_index());

@@ -4,9 +4,10 @@
 //!
 //! | bytes | hold |
 //! |---|---|
-//! | 0 | the format version, 1 |
+//! | 0 | the format version: 1, or 2 if the batch rests on a version |
 //! | 1 | flags; bit 0: the batch touches a disc copy, so the log must be synced before it is acknowledged |
-//! | 2.. | postcard of the wire form below |
+//! | 2.. | of version 2 only: postcard of the version it rests on |
+//! | .. | postcard of the wire form below |
 
 use std::borrow::Cow;
 
@@ -16,7 +17,9 @@ use tabularaft_schema::{SchemaChange, TableId};
 
 use crate::{Decided, Effect, Incarnation, MemberChange};
 
-const FORMAT_VERSION: u8 = 1;
+const FORMAT_VERSION: u8 = 2;
+/// The format of a batch that rests on no version.
+const FREE_FORMAT_VERSION: u8 = 1;
 const FLAG_NEEDS_SYNC: u8 = 1;
 const HEADER_BYTES: usize = 2;
 
@@ -30,6 +33,10 @@ pub struct Batch {
     pub decided: Vec<Decided>,
     /// Their effects, in order.
     pub effects: Vec<Effect>,
+    /// The last version of the state on which the batch was decided, entries that were proposed before it included. Apply
+    /// drops the batch whole where the state has another one: one of these entries was refused. `None`: it rests on
+    /// nothing.
+    pub rests_on: Option<u64>,
 }
 
 /// Why bytes are not a batch that this build reads.
@@ -65,33 +72,45 @@ impl Batch {
             effects: self.effects.iter().map(WireEffect::of).collect(),
         };
         let mut bytes = Vec::with_capacity(self.encoded_bytes_estimate());
-        bytes.extend_from_slice(&[FORMAT_VERSION, flags]);
-        postcard::to_extend(&wire, bytes).expect("the wire form has only types that postcard encodes").into()
+        let encodes = "the wire form has only types that postcard encodes";
+        bytes.extend_from_slice(&[
+            if self.rests_on.is_some() { FORMAT_VERSION } else { FREE_FORMAT_VERSION },
+            flags,
+        ]);
+        if let Some(version) = &self.rests_on {
+            bytes = postcard::to_extend(version, bytes).expect(encodes);
+        }
+        postcard::to_extend(&wire, bytes).expect(encodes).into()
     }
 
     /// Reads a batch. Keys and values are slices of `payload`, which stays alive as long as any of them.
     pub fn decode(payload: &Bytes) -> Result<Batch, BatchError> {
         let damaged = |why: &str| BatchError::Damaged { bytes: payload.len(), why: why.to_owned() };
-        let body = match payload.first() {
-            Some(&FORMAT_VERSION) => {
-                payload.get(HEADER_BYTES..).ok_or_else(|| damaged("it ends in its header"))?
-            }
+        let format = match payload.first() {
             Some(&found) if found > FORMAT_VERSION => return Err(BatchError::NewerFormat { found }),
-            Some(_) => return Err(damaged("its format version is 0")),
+            Some(0) => return Err(damaged("its format version is 0")),
+            Some(&found) => found,
             None => return Err(damaged("it is empty")),
         };
+        let mut body = payload.get(HEADER_BYTES..).ok_or_else(|| damaged("it ends in its header"))?;
+        let mut rests_on = None;
+        if format == FORMAT_VERSION {
+            let (version, rest) =
+                postcard::take_from_bytes::<u64>(body).map_err(|error| damaged(&error.to_string()))?;
+            (rests_on, body) = (Some(version), rest);
+        }
         let (wire, rest) =
             postcard::take_from_bytes::<WireBatch<'_>>(body).map_err(|error| damaged(&error.to_string()))?;
         if !rest.is_empty() {
             return Err(damaged("bytes follow its end"));
         }
         let effects = wire.effects.into_iter().map(|effect| effect.into_effect(payload)).collect();
-        Ok(Batch { term: wire.term, decided: wire.decided.into_owned(), effects })
+        Ok(Batch { term: wire.term, decided: wire.decided.into_owned(), effects, rests_on })
     }
 
     fn encoded_bytes_estimate(&self) -> usize {
         let records: usize = self.effects.iter().map(effect_bytes_estimate).sum();
-        HEADER_BYTES + 10 + self.decided.len() * 40 + records
+        HEADER_BYTES + 20 + self.decided.len() * 40 + records
     }
 }
 
@@ -107,7 +126,7 @@ fn effect_bytes_estimate(effect: &Effect) -> usize {
 /// Of bytes that are no batch of a known format it says yes, which is always safe.
 pub fn batch_needs_sync(payload: &[u8]) -> bool {
     match payload {
-        [FORMAT_VERSION, flags, ..] => flags & FLAG_NEEDS_SYNC != 0,
+        [FREE_FORMAT_VERSION | FORMAT_VERSION, flags, ..] => flags & FLAG_NEEDS_SYNC != 0,
         _ => true,
     }
 }

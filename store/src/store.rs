@@ -35,7 +35,7 @@ use crate::{Position, RequestId, Seen};
 ///
 /// let store = Store::open(StoreOptions::new("node@host".parse()?))?;
 /// let def = TableDef::builder("note")?.field("id", FieldType::U64).key("id").build()?;
-/// let batch = Batch { term: 1, decided: Vec::new(), effects: vec![Effect::Schema(def.into())] };
+/// let batch = Batch { term: 1, decided: Vec::new(), effects: vec![Effect::Schema(def.into())], rests_on: None };
 ///
 /// let mut writer = store.writer();
 /// writer.apply(Position::new(1, 0), &batch.encode(true))?;

@@ -107,7 +107,7 @@ mod tests {
         }
         let mut writer = store.writer();
         let mut apply = |index, effects| {
-            let batch = Batch { term: 1, decided: Vec::new(), effects };
+            let batch = Batch { term: 1, decided: Vec::new(), effects, rests_on: None };
             writer.apply(Position::new(1, index), &batch.encode(true)).unwrap();
             writer.publish();
         };

@@ -35,7 +35,7 @@ pub(crate) fn force(log: &RaftLog, node: NodeId, peer: Peer, effects: Vec<Effect
     let (first, second) = (Position::new(term, index), Position::new(term, index + 1));
     let members = BTreeMap::from([(node, peer)]);
     let membership = Membership::new(vec![BTreeSet::from([node])], members).map_err(io::Error::other)?;
-    let batch = Batch { term, decided: Vec::new(), effects }.encode(true);
+    let batch = Batch { term, decided: Vec::new(), effects, rests_on: None }.encode(true);
     let entries =
         [(first, EntryPayload::Membership(membership)), (second, EntryPayload::Normal(Payload(batch)))];
     let entries: Vec<(LogEntry, Durability)> = entries

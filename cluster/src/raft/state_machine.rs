@@ -84,6 +84,10 @@ pub(super) fn apply_entry(
                     simulation::count("entry dropped by the term fence");
                     Applied::Fenced
                 }
+                tabularaft_store::Applied::Unfounded { .. } => {
+                    simulation::count("entry dropped for one before it that was refused");
+                    Applied::Fenced
+                }
                 _ => Applied::Accepted,
             })
         }
@@ -98,7 +102,7 @@ pub(super) fn apply_entry(
 
 /// The batch as if it had been decided in this term.
 fn decided_in(term: u64, payload: Bytes) -> Bytes {
-    Batch::decode(&payload).map_or(payload, |batch| Batch { term, ..batch }.encode(true))
+    Batch::decode(&payload).map_or(payload, |batch| Batch { term, rests_on: None, ..batch }.encode(true))
 }
 
 /// The membership as of a view, and the log id it is applied up to.

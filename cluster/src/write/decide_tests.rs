@@ -28,7 +28,8 @@ fn leader() -> Leader {
     let store = Store::open(StoreOptions::new("n1@localhost".parse().unwrap())).unwrap();
     let def = TableDef::builder("t").unwrap().field("id", FieldType::U64).field("n", FieldType::U64);
     let def = def.key("id").build().unwrap();
-    let batch = Batch { term: 1, decided: Vec::new(), effects: vec![Effect::Schema(def.into())] };
+    let batch =
+        Batch { term: 1, decided: Vec::new(), effects: vec![Effect::Schema(def.into())], rests_on: None };
     let mut writer = store.writer();
     writer.apply(Position::new(1, 1), &batch.encode(true)).unwrap();
     writer.publish();

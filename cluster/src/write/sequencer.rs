@@ -74,6 +74,8 @@ struct Term {
     overlay: Overlay,
     recent: Recent,
     next_version: u64,
+    /// The last version of everything proposed so far: what the next entry rests on.
+    proposed_upto: u64,
     next_entry: u64,
     in_flight: VecDeque<InFlight>,
     /// Requests of entries in flight, so that a retry of one is not decided a second time.
@@ -146,6 +148,7 @@ impl Sequencer {
             overlay: Overlay::default(),
             recent: Recent::since(last_version),
             next_version: last_version + 1,
+            proposed_upto: last_version,
             next_entry: 0,
             in_flight: VecDeque::new(),
             deciding: HashSet::new(),
@@ -311,11 +314,14 @@ impl Sequencer {
         Ok(())
     }
 
-    async fn propose(&mut self, state: &mut Term, open: Open) -> Result<(), TermOver> {
+    async fn propose(&mut self, state: &mut Term, mut open: Open) -> Result<(), TermOver> {
         if open.batch.decided.is_empty() {
             self.answer_without_entry(state, open.replies);
             return Ok(());
         }
+        open.batch.rests_on = Some(state.proposed_upto);
+        let versions = open.batch.effects.iter().filter_map(Effect::version);
+        state.proposed_upto = versions.fold(state.proposed_upto, u64::max);
         let requests = open.batch.decided.iter().map(|decided| decided.request).collect();
         let bytes = open.batch.encode(needs_sync(open.view.schema(), &open.batch.effects));
         simulation::wait_for_processor(self.raft.node()).await;
@@ -390,7 +396,7 @@ impl Term {
     fn open(&mut self, view: Arc<View>) -> Open {
         let entry = self.next_entry;
         self.next_entry += 1;
-        let batch = Batch { term: self.term, decided: Vec::new(), effects: Vec::new() };
+        let batch = Batch { term: self.term, ..Batch::default() };
         Open { entry, view, batch, bytes: 0, replies: Vec::new() }
     }
 }

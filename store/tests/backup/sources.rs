@@ -24,7 +24,7 @@ impl Log {
     }
 
     fn apply(&mut self, effects: Vec<Effect>) {
-        let payload = Batch { term: TERM, decided: Vec::new(), effects }.encode(true);
+        let payload = Batch { term: TERM, decided: Vec::new(), effects, rests_on: None }.encode(true);
         let mut writer = self.store.writer();
         writer.apply(Position::new(TERM, self.next), &payload).unwrap();
         writer.publish();

@@ -54,7 +54,8 @@ fn a_batch_decided_under_another_term_is_dropped_whole_and_the_log_goes_on() {
     let id = log.create("t", TableKind::Set, CopyMode::Ram);
     log.feed(&store);
     let effect = log.put_effect(id, "a", "1");
-    let payload = Batch { term: TERM - 1, decided: Vec::new(), effects: vec![effect] }.encode(false);
+    let payload =
+        Batch { term: TERM - 1, decided: Vec::new(), effects: vec![effect], rests_on: None }.encode(false);
 
     let mut writer = store.writer();
     let applied = writer.apply(Position::new(TERM, 1), &payload).unwrap();
@@ -64,6 +65,32 @@ fn a_batch_decided_under_another_term_is_dropped_whole_and_the_log_goes_on() {
     assert_eq!(value(&store, id, "a"), None);
     assert_eq!(store.view().applied_index(), LogIndex(1));
     assert_eq!(store.view().last_version(), 0, "its versions may be given again");
+}
+
+#[test]
+fn a_batch_that_rests_on_one_that_was_refused_is_dropped_whole_and_the_log_goes_on() {
+    let store = diskless();
+    let mut log = Log::new();
+    let id = log.create("t", TableKind::Set, CopyMode::Ram);
+    log.feed(&store);
+    let refused = log.put_effect(id, "a", "1");
+    let resting = log.put_effect(id, "b", "2");
+    let (first, second) = (refused.version().unwrap(), resting.version().unwrap());
+    let batch = |effect, rests_on| {
+        let effects = vec![effect];
+        Batch { term: TERM, decided: Vec::new(), effects, rests_on: Some(rests_on) }.encode(false)
+    };
+
+    let mut writer = store.writer();
+    let applied = writer.apply(Position::new(TERM, 1), &batch(resting.clone(), first)).unwrap();
+    assert_eq!(applied, Applied::Unfounded { rests_on: first, last_version: 0 });
+    let accepted = Applied::Accepted { decided: Vec::new() };
+    assert_eq!(writer.apply(Position::new(TERM, 2), &batch(refused, 0)).unwrap(), accepted);
+    assert_eq!(writer.apply(Position::new(TERM, 3), &batch(resting, first)).unwrap(), accepted);
+    writer.publish();
+    drop(writer);
+    assert_eq!(value(&store, id, "b").as_deref(), Some("2"));
+    assert_eq!(store.view().last_version(), second);
 }
 
 #[test]

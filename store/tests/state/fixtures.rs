@@ -50,7 +50,17 @@ fn batch() -> Batch {
         Effect::Barrier { token: 9 },
     ];
     effects.extend(members.map(Effect::Member));
-    Batch { term: 4, decided: vec![Decided { request, completed_below: 2, results }], effects }
+    Batch {
+        term: 4,
+        decided: vec![Decided { request, completed_below: 2, results }],
+        effects,
+        rests_on: None,
+    }
+}
+
+/// The second format of a batch, of the same release.
+fn resting_batch() -> Batch {
+    Batch { rests_on: Some(299), ..batch() }
 }
 
 /// The entries behind `tables.redb`.
@@ -80,7 +90,14 @@ fn log() -> Log {
 }
 
 fn write_if_asked() {
-    if std::env::var_os("TABULARAFT_WRITE_FIXTURES").is_none() || dir().exists() {
+    if std::env::var_os("TABULARAFT_WRITE_FIXTURES").is_none() {
+        return;
+    }
+    let resting = dir().join("batch-resting.bin");
+    if dir().exists() && !resting.exists() {
+        std::fs::write(resting, resting_batch().encode(true)).unwrap();
+    }
+    if dir().exists() {
         return;
     }
     std::fs::create_dir_all(dir()).unwrap();
@@ -100,6 +117,8 @@ fn every_released_format_is_read() {
 
     assert_eq!(Batch::decode(&read("batch.bin").into()).unwrap(), batch());
     assert_eq!(batch().encode(true), read("batch.bin"), "the encoding has not changed either");
+    assert_eq!(Batch::decode(&read("batch-resting.bin").into()).unwrap(), resting_batch());
+    assert_eq!(resting_batch().encode(true), read("batch-resting.bin"));
 
     let model = diskless();
     log().feed(&model);

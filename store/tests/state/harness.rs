@@ -66,7 +66,7 @@ impl Log {
 
     pub(crate) fn append_decided(&mut self, decided: Vec<Decided>, effects: Vec<Effect>) -> Position {
         let position = Position::new(TERM, self.entries.len() as u64);
-        let payload = Batch { term: TERM, decided, effects }.encode(true);
+        let payload = Batch { term: TERM, decided, effects, rests_on: None }.encode(true);
         self.entries.push((position, payload));
         position
     }

@@ -35,7 +35,7 @@ fn batch() -> Vec<u8> {
         log.clear_effect(id),
         tabularaft_store::Effect::Schema(def("other", TableKind::Set, CopyMode::Ram).into()),
     ];
-    Batch { term: TERM, decided: Vec::new(), effects }.encode(true).to_vec()
+    Batch { term: TERM, decided: Vec::new(), effects, rests_on: None }.encode(true).to_vec()
 }
 
 fn image_and_chunk() -> (Vec<u8>, Vec<u8>) {
@@ -100,7 +100,7 @@ fn a_batch_of_a_newer_format_says_so() {
 fn decoded_keys_and_values_lie_in_the_payload() {
     let mut log = Log::new();
     let effect = log.put_effect(tabularaft_schema::TableId(1), "a key", "a value");
-    let payload = Batch { term: 1, decided: Vec::new(), effects: vec![effect] }.encode(false);
+    let payload = Batch { term: 1, decided: Vec::new(), effects: vec![effect], rests_on: None }.encode(false);
     let batch = Batch::decode(&payload).unwrap();
     let tabularaft_store::Effect::Put { key, value, .. } = &batch.effects[0] else { panic!() };
     let inside = |bytes: &Bytes| payload.as_ptr_range().contains(&bytes.as_ptr());

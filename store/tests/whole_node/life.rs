@@ -95,7 +95,7 @@ impl Life {
     pub(crate) fn write(&self, effects: Vec<Effect>) -> Result<(), String> {
         let index = self.log.bounds().last.map_or(0, |last| last.index + 1);
         let position = Position::new(TERM, index);
-        let payload = Batch { term: TERM, decided: Vec::new(), effects }.encode(true);
+        let payload = Batch { term: TERM, decided: Vec::new(), effects, rests_on: None }.encode(true);
         let entry = LogEntry { position, payload: payload.clone() };
         done(|tell| self.log.append(vec![(entry, Durability::Synced)], tell)).map_err(said)?;
         self.log.set_committed(position);

@@ -38,7 +38,7 @@ fn peer() -> Arc<Store> {
 }
 
 fn apply(store: &Store, position: Position, effects: Vec<Effect>) {
-    let payload = Batch { term: position.term, decided: Vec::new(), effects }.encode(true);
+    let payload = Batch { term: position.term, decided: Vec::new(), effects, rests_on: None }.encode(true);
     let mut writer = store.writer();
     writer.apply(position, &payload).unwrap();
     writer.publish();
