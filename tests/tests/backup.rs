@@ -228,6 +228,8 @@ async fn a_table_that_exists_is_refused_replaced_merged_or_restored_beside() {
     cluster.create::<DiscWord>().await;
     cluster.create::<RamWord>().await;
     fill_words(cluster[0].node(), 20).await;
+    // A backup is of what its node has applied.
+    cluster.wait_equal_copies().await;
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("words.backup");
     let node = cluster[1].node();
