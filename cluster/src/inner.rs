@@ -34,6 +34,8 @@ const FILES_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const HEAL_PAUSE: Duration = Duration::from_secs(1);
 /// How long a removed node waits for another change of its place to end before it is told anew.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
+/// From one look at whether it has ended to the next.
+const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
 /// The id of the node that founds a cluster.
 const FIRST_NODE: NodeId = 1;
 
@@ -280,11 +282,20 @@ impl NodeInner {
     /// The cluster says that this node is no member any more. It keeps what it has, and takes no part.
     pub(crate) async fn become_removed(self: &Arc<Self>, at: LogIndex) {
         let told = self.engine().map(|engine| engine.node());
-        // Waits its turn: an application that tries to join again and again must not keep the node from finding out why
-        // it cannot.
-        let turn = door::until(door::now() + REMOVAL_PATIENCE, self.cycle.lock()).await;
-        let Some(_cycle) = turn else { return };
-        if self.engine().map(|engine| engine.node()) != told {
+        let is_meant = || self.engine().map(|engine| engine.node()) == told;
+        // An application that tries to join again and again must not keep the node from finding out why it cannot; and
+        // this must not be in the way of one whose node is another by now, so it does not queue.
+        let give_up = door::now() + REMOVAL_PATIENCE;
+        let _cycle = loop {
+            if !is_meant() || door::now() >= give_up {
+                return;
+            }
+            match self.cycle.try_lock() {
+                Ok(turn) => break turn,
+                Err(_) => door::sleep(REMOVAL_PAUSE).await,
+            }
+        };
+        if !is_meant() {
             return;
         }
         if self.home.identity().is_none_or(|identity| identity.removed.is_some()) {
