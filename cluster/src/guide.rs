@@ -25,5 +25,8 @@ pub mod membership {}
 #[doc = include_str!("../../docs/guide/operations.md")]
 pub mod operations {}
 
+#[doc = include_str!("../../docs/guide/failures.md")]
+pub mod failures {}
+
 #[doc = include_str!("../../docs/guide/coming-from-mnesia.md")]
 pub mod coming_from_mnesia {}
