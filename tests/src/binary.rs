@@ -30,7 +30,7 @@ pub fn store_admin() -> PathBuf {
 ///
 /// # Panics
 ///
-/// As [`store_admin`].
+/// As [`store_admin()`].
 pub fn program(name: &str) -> PathBuf {
     let candidates = [
         // Set while tests run by nextest, and by cargo from 1.94 on.
