@@ -124,15 +124,19 @@ impl TableView {
     }
 
     fn readable_index(&self, name: &str) -> Result<&IndexView, IndexReadError> {
-        let (table, index) = (self.def.name.clone(), name.to_owned());
+        let (table, index) = (|| self.def.name.clone(), || name.to_owned());
         let Some(found) = self.indexes.iter().find(|known| known.def().name == name) else {
             let known: Vec<&str> = self.indexes.iter().map(|known| known.def().name.as_str()).collect();
-            return Err(IndexReadError::NoSuchIndex { table, index, known: known.join(", ") });
+            return Err(IndexReadError::NoSuchIndex {
+                table: table(),
+                index: index(),
+                known: known.join(", "),
+            });
         };
         match found.state() {
             IndexState::Ready => Ok(found),
             IndexState::Building { records, records_total } => {
-                Err(IndexReadError::Building { table, index, records, records_total })
+                Err(IndexReadError::Building { table: table(), index: index(), records, records_total })
             }
             IndexState::Unavailable { why } => Err(IndexReadError::Unavailable { why: why.to_string() }),
         }

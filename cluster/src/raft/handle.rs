@@ -160,13 +160,13 @@ impl RaftHandle {
     /// they ask a majority.
     pub(crate) async fn elect_in_place_of_dead_leader(&self) -> Result<(), RaftError> {
         let vote = self.raft.metrics().borrow_watched().vote;
-        let request = TransferLeaderRequest::new(vote, *self.raft.node_id(), None);
+        let request = TransferLeaderRequest::new(vote, self.node(), None);
         self.raft.handle_transfer_leader(request).await.map_err(failed)?.map_err(failed)
     }
 
     /// The only voter has nobody to wait for.
     pub(crate) async fn lead_if_alone(&self) -> Result<(), RaftError> {
-        let node = *self.raft.node_id();
+        let node = self.node();
         if self.membership().voters.iter().eq([&node]) {
             self.raft.trigger().elect(true).await.map_err(failed)?;
         }

@@ -48,7 +48,8 @@ impl fmt::Display for Payload {
 pub(crate) enum Applied {
     /// The effects stand at the entry's index.
     Accepted,
-    /// The batch was decided in another term than the one it was logged in, so nothing of it happened.
+    /// The batch was decided in another term than the one it was logged in, or on an entry that was refused, so nothing of
+    /// it happened.
     Fenced,
 }
 

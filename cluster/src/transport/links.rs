@@ -50,9 +50,7 @@ impl Faults {
                 || self.isolated.contains(to)
                 || self.blocked.contains(&(from.clone(), to.clone())))
     }
-}
 
-impl Faults {
     fn refuses(&self, from: &NodeName, to: &NodeName) -> bool {
         self.refused.contains(&(from.clone(), to.clone()))
     }

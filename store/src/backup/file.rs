@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::error::BackupError;
 use crate::disc::{DiscControl, DiscUse, OsDisc};
 use crate::files::{DiscFile, Opening};
+use crate::small_file::sync_dir;
 
 const WRITE_BYTES: usize = 64 * 1024;
 
@@ -69,8 +70,7 @@ impl BackupFile {
         self.out = None;
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
-        disc.before_sync(DiscUse::Export)
-            .and_then(|()| disc.files().sync_dir(folder))
+        sync_dir(folder, DiscUse::Export, disc.as_ref())
             .map_err(|error| BackupError::io("writing", folder, error))
     }
 }

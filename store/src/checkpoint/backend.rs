@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::{Bound, Range};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use redb::{BackendError, StorageBackend};
 
@@ -12,20 +12,17 @@ use crate::files::DiscFile;
 #[derive(Debug)]
 pub(super) struct Backend {
     file: Arc<dyn DiscFile>,
-    last_read: LastRead,
+    /// Kept up for as long as somebody wants to know.
+    last_read: Weak<LastRead>,
 }
 
 /// Which bytes were read last: where verification ends early, the page that does not fit.
-#[derive(Debug, Clone, Default)]
-pub(super) struct LastRead(Arc<Mutex<Range<u64>>>);
+#[derive(Debug, Default)]
+pub(super) struct LastRead(Mutex<Range<u64>>);
 
 impl Backend {
-    pub(super) fn new(file: Arc<dyn DiscFile>) -> Self {
-        Self { file, last_read: LastRead::default() }
-    }
-
-    pub(super) fn last_read(&self) -> LastRead {
-        self.last_read.clone()
+    pub(super) fn new(file: Arc<dyn DiscFile>, last_read: &Arc<LastRead>) -> Self {
+        Self { file, last_read: Arc::downgrade(last_read) }
     }
 }
 
@@ -45,7 +42,9 @@ impl StorageBackend for Backend {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.last_read.set(offset, out.len());
+        if let Some(last_read) = self.last_read.upgrade() {
+            last_read.set(offset, out.len());
+        }
         self.file.read_exact_at(out, offset)
     }
 

@@ -13,6 +13,7 @@ use super::layout;
 use crate::disc::{DiscControl, DiscUse};
 use crate::error::StoreError;
 use crate::files::Opening;
+use crate::small_file::sync_dir;
 
 /// One open database file. It has one writer at a time; readers see the last commit.
 pub(crate) struct TablesFile {
@@ -35,12 +36,7 @@ impl TablesFile {
             create(&path, disc.as_ref(), cache_bytes)?;
         }
         let file = disc.files().open(&path, Opening::Existing);
-        let opening = |error| StoreError::io("opening", &path, error);
-        let file = file.map_err(opening)?;
-        // A database has its name only once its header is whole; redb would take an empty file for a new one.
-        if file.is_empty().map_err(opening)? {
-            return Err(integrity::damaged(&path, "it is cut off at byte 0"));
-        }
+        let file = file.map_err(|error| StoreError::io("opening", &path, error))?;
         let database = integrity::open(&path, file, cache_bytes)?;
         let file = Self { database, path, disc, next_generation: AtomicU64::new(1), held: Mutex::default() };
         file.check_format()?;
@@ -161,10 +157,10 @@ fn create(path: &Path, disc: &dyn DiscControl, cache_bytes: usize) -> Result<(),
     disc.before_write(DiscUse::Checkpoint, 0).map_err(failed)?;
     let file = disc.files().open(&unfinished, Opening::Emptied).map_err(failed)?;
     // redb syncs what it has written when it closes the file.
-    drop(integrity::open(&unfinished, file, cache_bytes)?);
+    drop(integrity::create(&unfinished, file, cache_bytes)?);
     disc.files().rename(&unfinished, path).map_err(failed)?;
     let Some(dir) = path.parent() else { return Ok(()) };
-    disc.before_sync(DiscUse::Checkpoint).and_then(|()| disc.files().sync_dir(dir)).map_err(failed)
+    sync_dir(dir, DiscUse::Checkpoint, disc).map_err(failed)
 }
 
 /// A set of a table's records in the file that nobody refers to yet. Unless a checkpoint comes to refer to it, it is

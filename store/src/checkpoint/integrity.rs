@@ -12,16 +12,24 @@ use std::sync::Arc;
 use redb::{Builder, Database};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::backend::Backend;
+use super::backend::{Backend, LastRead};
 use crate::error::StoreError;
 use crate::files::DiscFile;
 
-/// Opens the database in a file, which may be empty; fails if anything in it that counts has changed since it was
-/// written.
+/// Opens the database in a file; fails if anything in it that counts has changed since it was written.
 pub(super) fn open(path: &Path, file: Arc<dyn DiscFile>, cache_bytes: usize) -> Result<Database, StoreError> {
     newest_commit_counts(path, file.as_ref())?;
-    let backend = Backend::new(file);
-    let last_read = backend.last_read();
+    create(path, file, cache_bytes)
+}
+
+/// As [`open`], in a file that may be empty: redb takes it for a new one then.
+pub(super) fn create(
+    path: &Path,
+    file: Arc<dyn DiscFile>,
+    cache_bytes: usize,
+) -> Result<Database, StoreError> {
+    let last_read = Arc::new(LastRead::default());
+    let backend = Backend::new(file, &last_read);
     let opened = guard(path, "opening", || {
         let mut database = Builder::new()
             .set_cache_size(cache_bytes)
@@ -59,7 +67,7 @@ pub(super) fn guard<T>(
     })
 }
 
-pub(super) fn damaged(path: &Path, why: &str) -> StoreError {
+fn damaged(path: &Path, why: &str) -> StoreError {
     StoreError::Damaged { file: path.to_owned(), what: "the database".to_owned(), why: why.to_owned() }
 }
 
@@ -80,8 +88,10 @@ const CHECKSUM_AT: usize = 112;
 fn newest_commit_counts(path: &Path, file: &dyn DiscFile) -> Result<(), StoreError> {
     let mut header = [0; HEADER_BYTES];
     let failed = |error| StoreError::io("opening", path, error);
-    if file.len().map_err(failed)? < header.len() as u64 {
-        return Ok(());
+    let bytes = file.len().map_err(failed)?;
+    // A database has its name only once its header is whole.
+    if bytes < header.len() as u64 {
+        return Err(damaged(path, &format!("it is cut off at byte {bytes}")));
     }
     file.read_exact_at(&mut header, 0).map_err(failed)?;
     if !header.starts_with(MAGIC) {
@@ -133,9 +143,23 @@ mod tests {
     fn a_file_that_was_closed_in_order_opens_and_a_new_one_too() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.redb");
+        drop(create(&path, OsFiles.open(&path, Opening::Kept).unwrap(), CACHE_BYTES).unwrap());
         reopen(&path).unwrap();
         closed_file(&path, 5);
         reopen(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_ends_in_its_header_is_damaged_at_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.redb");
+        closed_file(&path, 2);
+        let bytes = std::fs::read(&path).unwrap();
+        for end in [0, 1, 9, 64, HEADER_BYTES - 1] {
+            std::fs::write(&path, &bytes[..end]).unwrap();
+            let error = reopen(&path).map(drop).unwrap_err().to_string();
+            assert!(error.contains(&format!("cut off at byte {end}")), "{error}");
+        }
     }
 
     #[test]

@@ -20,10 +20,10 @@ const RANGES: u64 = 64;
 
 /// Reads all records.
 pub(super) fn load(disc: &Arc<DiscTable>, threads: &dyn Threads) -> Result<HashedMap, StoreError> {
-    let ranges = Arc::new(Ranges::of(disc)?);
     if disc.len()? < RECORDS_MIN {
-        return Ok(ranges.load(disc)?.finish());
+        return Ok(Ranges::whole().load(disc)?.finish());
     }
+    let ranges = Arc::new(Ranges::of(disc)?);
     let there = {
         let (disc, ranges) = (Arc::clone(disc), Arc::clone(&ranges));
         move || ranges.load(&disc)
@@ -46,6 +46,11 @@ impl Ranges {
         let keys = disc.outermost_keys()?;
         let bounds = keys.map_or_else(Vec::new, |keys| between(keys.start(), keys.end()));
         Ok(Self { bounds, next: AtomicUsize::new(0) })
+    }
+
+    /// One range, of all keys.
+    fn whole() -> Self {
+        Self { bounds: Vec::new(), next: AtomicUsize::new(0) }
     }
 
     /// Reads ranges until none is left.

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::entry::SyncedMark;
-use super::fields::{put, u32_at, u64_at};
+use super::fields::{header_crc, put, u32_at, u64_at};
 use super::{LogError, LogOptions};
 use crate::disc::{DiscControl, DiscUse};
 use crate::files::{DiscFile, Opening};
@@ -72,7 +72,8 @@ impl EndMark {
         mark
     }
 
-    /// Notes how far the log reaches, unless that is what the last note says.
+    /// Notes how far the log reaches, unless that is what the last note says. The disc's door is not asked: a note that is
+    /// refused is only an older one.
     pub(super) fn note(&mut self, reach: Reach) {
         let Some(file) = self.file.as_ref().filter(|_| self.noted != Some(reach)) else { return };
         let number = self.number.saturating_add(1);
@@ -112,7 +113,7 @@ fn read(path: &Path, disc: &dyn DiscControl) -> Result<Option<(u64, Reach)>, Log
     };
     let mut last = None;
     for note in bytes.chunks(SLOT_BYTES).filter_map(|slot| slot.first_chunk::<NOTE_BYTES>()) {
-        if !note.starts_with(&MAGIC) || u32_at(note, 12) != Some(crc(note)) {
+        if !note.starts_with(&MAGIC) || u32_at(note, 12) != Some(header_crc(note)) {
             continue;
         }
         let found = u32_at(note, 8).unwrap_or_default();
@@ -133,7 +134,7 @@ fn encode(number: u64, reach: Reach) -> [u8; NOTE_BYTES] {
     put(&mut note, 32, &reach.written.offset.to_le_bytes());
     put(&mut note, 40, &reach.synced.segment.to_le_bytes());
     put(&mut note, 48, &reach.synced.offset.to_le_bytes());
-    let crc = crc(&note);
+    let crc = header_crc(&note);
     put(&mut note, 12, &crc.to_le_bytes());
     note
 }
@@ -141,11 +142,6 @@ fn encode(number: u64, reach: Reach) -> [u8; NOTE_BYTES] {
 fn decode(note: &[u8; NOTE_BYTES]) -> Option<(u64, SyncedMark, SyncedMark)> {
     let mark = |at| Some(SyncedMark { segment: u64_at(note, at)?, offset: u64_at(note, at + 8)? });
     Some((u64_at(note, 16)?, mark(24)?, mark(40)?))
-}
-
-fn crc(note: &[u8; NOTE_BYTES]) -> u32 {
-    let (front, rest) = note.split_at(12);
-    crc32c::crc32c_append(crc32c::crc32c(front), rest.get(4..).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -191,7 +187,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut note = encode(1, reach(1, 1));
         put(&mut note, 8, &7_u32.to_le_bytes());
-        let crc = crc(&note);
+        let crc = header_crc(&note);
         put(&mut note, 12, &crc.to_le_bytes());
         std::fs::write(dir.path().join(NAME), note).unwrap();
         let refused = least(dir.path(), &LogOptions::default());

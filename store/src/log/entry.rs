@@ -68,7 +68,7 @@ pub struct TornTail {
     pub bytes: u64,
 }
 
-/// Up to where a log is known to be synced: all segments before `segment`, and that one up to `offset`.
+/// A place in a log, as the end of what was synced: all segments before `segment`, and that one up to `offset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SyncedMark {
     /// The number of the segment that is being written.

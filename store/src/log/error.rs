@@ -70,8 +70,8 @@ pub enum LogError {
     /// The log was closed.
     #[error("the log is closed")]
     Closed,
-    /// A callback of the caller panicked in the writer thread.
-    #[error("a completion callback panicked in the log's writer thread")]
+    /// A callback of the caller panicked.
+    #[error("a completion callback of the log panicked")]
     CallbackPanicked,
     /// Entries must follow each other without gaps.
     #[error("entry {found} does not follow on: the next one must have index {expected}")]
@@ -81,8 +81,8 @@ pub enum LogError {
         /// The entry given.
         found: Position,
     },
-    /// The writer thread panicked: a bug of this crate.
-    #[error("the log's writer thread panicked, which is a bug: restart the node and report it")]
+    /// Writing panicked: a bug of this crate.
+    #[error("writing the log panicked, which is a bug: restart the node and report it")]
     WriterPanicked,
     /// One entry or vote is larger than a frame can carry.
     #[error("{bytes} bytes are too much for one entry: the limit is {bytes_max}")]

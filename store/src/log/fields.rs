@@ -25,6 +25,12 @@ pub(super) fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
     space.copy_from_slice(field);
 }
 
+/// The checksum of a header that has it in its bytes 12..16, over all of its other bytes.
+pub(super) fn header_crc(header: &[u8]) -> u32 {
+    let part = |range| header.get(range).unwrap_or_default();
+    crc32c::crc32c_append(crc32c::crc32c(part(0..12)), part(16..header.len()))
+}
+
 /// The next multiple of 8.
 pub(super) const fn align(bytes: usize) -> usize {
     bytes.next_multiple_of(8)

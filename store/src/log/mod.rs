@@ -6,7 +6,7 @@
 //! | file | says |
 //! |---|---|
 //! | `raft_log.rs` | the handle |
-//! | `shared.rs`, `writer.rs` | the queue, and the thread that empties it |
+//! | `shared.rs`, `writer.rs` | the queue, and what empties it: a thread, or whoever appends |
 //! | `table.rs`, `outline.rs` | what is known in memory of each entry and of the two ends |
 //! | `segment.rs`, `frame.rs`, `record.rs` | the three layers of the format, from the outside in |
 //! | `end_mark.rs` | up to where the log was written, kept beside it |

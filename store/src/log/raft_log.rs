@@ -19,9 +19,10 @@ use crate::threads::Running;
 
 /// The Raft log of one node: entries, the vote, the committed position, truncations and purges, in one sequence of files.
 ///
-/// Cheap to clone; all clones are one log. One thread of its own writes: it takes everything that waits, writes it with one
-/// call, syncs once if anything in it asks for that, then runs the callbacks in order. Operations are visible to readers as
-/// soon as the method returns, and stored when the callback says so.
+/// Cheap to clone; all clones are one log. A thread of its own writes: it takes everything that waits, writes it with one
+/// call, syncs once if anything in it asks for that, then runs the callbacks in order. What need not be synced is written by
+/// whoever appends it, if nothing waits. Operations are visible to readers as soon as the method returns, and stored when the
+/// callback says so.
 ///
 /// When the last clone is dropped without [`close`](Self::close), the log behaves as if the process had been killed.
 ///
@@ -92,7 +93,8 @@ impl RaftLog {
     }
 
     /// Appends entries, which must follow on. Readable when it returns; `done` is called when they are stored as their class
-    /// demands, and never before the callback of an operation that came earlier. An empty list is a place in that order.
+    /// demands, and never before the callback of an operation that came earlier: by the log's thread, or by this one before
+    /// this returns, so the caller holds no lock that `done` takes. An empty list is a place in that order.
     ///
     /// # Errors
     /// [`LogError::NotContiguous`], [`LogError::TooLarge`].

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::LogError;
-use super::fields::{put, u32_at, u64_at};
+use super::fields::{header_crc, put, u32_at, u64_at};
 use super::frame::{FORMAT_VERSION, FrameBuilder, FrameHeader};
 use super::outline::Outline;
 use super::record::Record;
@@ -94,11 +94,6 @@ impl SegmentHeader {
         let next_index = (field(24) != 0).then_some(field(32));
         Ok(Self { number: field(16), next_index, previous_end: field(40) })
     }
-}
-
-fn header_crc(header: &[u8; SEGMENT_HEADER_BYTES]) -> u32 {
-    let (front, rest) = header.split_at(12);
-    crc32c::crc32c_append(crc32c::crc32c(front), rest.get(4..).unwrap_or_default())
 }
 
 /// Creates the segment that continues the log, and says where its first group goes.

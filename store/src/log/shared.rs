@@ -1,4 +1,4 @@
-//! What the handles of a log and its writer thread share, and the queue between them.
+//! What the handles of a log and whoever writes it share, and the queue between them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -64,7 +64,7 @@ impl Change {
     }
 }
 
-/// A change on its way to the writer thread. In memory it has happened already.
+/// A change on its way to whoever writes. In memory it has happened already.
 pub(super) struct Operation {
     /// Counts up; ties entries in memory to the write that stores them.
     pub(super) number: u64,
@@ -85,7 +85,7 @@ pub(super) struct Group {
 pub(super) enum Taken {
     Group(Group),
     Nothing,
-    /// What waited is lost, and nothing is to be written any more.
+    /// Nothing is to be written any more: the log was abandoned, or has failed.
     Abandoned,
 }
 

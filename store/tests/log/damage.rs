@@ -2,10 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use tabularaft_store::log::{Durability, LogEntry, LogError, LogOptions, RaftLog, simulate_power_loss};
-use tabularaft_store::threads::{OsThreads, Running, Threads, Worker};
 
 use crate::support::{
     append_each, copy_dir, done, entry, flip_bit, open, read_all, segment, segments, small_options, temp_dir,
@@ -146,45 +144,16 @@ fn the_log_of_a_killed_process_whose_last_sector_was_lost_is_not_taken_for_a_sho
     assert!(matches!(opened, Err(LogError::MissingSegment { number: 1, .. })), "{opened:?}");
 }
 
-/// Threads whose work nobody else does: the log's thread writes everything, and notes the end of it.
-#[derive(Debug)]
-struct OwnWork;
-
-struct OwnThread(Box<dyn Running>);
-
-impl Threads for OwnWork {
-    fn start(&self, name: &'static str, worker: Box<dyn Worker>) -> std::io::Result<Box<dyn Running>> {
-        OsThreads.start(name, worker).map(|running| Box::new(OwnThread(running)) as Box<dyn Running>)
-    }
-}
-
-impl Running for OwnThread {
-    fn help(&self) {
-        self.0.help();
-    }
-
-    fn join(&self) {
-        self.0.join();
-    }
-
-    fn is_current(&self) -> bool {
-        self.0.is_current()
-    }
-
-    fn may_be_stood_in_for(&self) -> bool {
-        false
-    }
-}
-
 #[test]
 fn a_crash_of_the_machine_may_take_what_was_only_written_and_then_the_log_goes_on() {
     let dir = temp_dir();
-    let options = LogOptions { threads: Arc::new(OwnWork), ..small_options() };
-    let (log, _) = RaftLog::open(dir.path(), options).unwrap();
+    let (log, _) = open(dir.path());
     append_each(&log, 1, 0..3);
     let mark = log.synced();
     let unsynced = (3..8).map(|index| (entry(1, index, b"not synced"), Durability::Written)).collect();
     done(|tell| log.append(unsynced, tell)).unwrap();
+    // The turn of the log's thread, which notes the end when it has nothing more to do.
+    done(|tell| log.append(Vec::new(), tell)).unwrap();
     wait_for_end_mark(dir.path());
     drop(log);
     simulate_power_loss(dir.path(), mark).unwrap();

@@ -27,7 +27,7 @@ struct PowerFiles {
 #[derive(Debug)]
 struct PowerFile {
     file: Arc<dyn DiscFile>,
-    /// Tells files apart, whatever their names come to be.
+    /// Tells openings apart: a sync through one says nothing of what was written through another.
     number: usize,
     power: Arc<Mutex<Power>>,
 }
