@@ -90,25 +90,12 @@ impl Cluster {
         let number = self.nodes.len() as u8;
         let program = self.program.clone();
         let data_dir = self.data.path().join(&name);
-        let launch = match &self.machines {
-            None => Launch {
-                name,
-                data_dir,
-                program,
-                listen: "127.0.0.1:0".to_owned(),
-                runner: Vec::new(),
-                secret_file: None,
-            },
-            Some(machines) => Launch {
-                name,
-                data_dir,
-                program,
-                listen: format!("{}:7100", Machines::address(number)),
-                runner: machines.runner(number)?,
-                secret_file: Some(self.data.path().join(SECRET_FILE)),
-            },
+        let (listen, runner) = match &self.machines {
+            None => ("127.0.0.1:0".to_owned(), Vec::new()),
+            Some(machines) => (format!("{}:7100", Machines::address(number)), machines.runner(number)?),
         };
-        NodeProcess::start(launch).await
+        let secret_file = self.machines.as_ref().map(|_| self.data.path().join(SECRET_FILE));
+        NodeProcess::start(Launch { name, data_dir, program, listen, runner, secret_file }).await
     }
 
     /// The machines that the nodes are on, if they are on machines of their own.

@@ -109,6 +109,16 @@ impl Machines {
         ip(&["-n", self.namespace(from)?, "neigh", "del", &to, "dev", "eth0"])
     }
 
+    /// Cuts the link between two machines, in both directions.
+    ///
+    /// # Errors
+    ///
+    /// As [`Machines::cut`].
+    pub fn part(&self, one: u8, other: u8) -> Result<(), Failure> {
+        self.cut(one, other)?;
+        self.cut(other, one)
+    }
+
     /// Cuts a machine off from all others, in both directions.
     ///
     /// # Errors
@@ -116,8 +126,7 @@ impl Machines {
     /// As [`Machines::cut`].
     pub fn isolate(&self, number: u8) -> Result<(), Failure> {
         for other in (0..self.count()).filter(|other| *other != number) {
-            self.cut(number, other)?;
-            self.cut(other, number)?;
+            self.part(number, other)?;
         }
         Ok(())
     }

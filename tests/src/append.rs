@@ -22,6 +22,51 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client waits that was told no, or whose node is dead.
 const AFTER_REFUSAL: Duration = Duration::from_millis(2);
 
+/// Lists, and how many values each was given.
+pub(crate) struct Lists {
+    /// Stands in each name between the number of the list and its generation.
+    tag: String,
+    /// The values of each list, in all its generations.
+    appends: Vec<AtomicU64>,
+}
+
+impl Lists {
+    /// Lists are named by their generation too: `3.0`, then `3.1`; with the tag `7.` `3.7.0`, then `3.7.1`. Even ones are
+    /// on disc.
+    pub(crate) fn new(tag: String) -> Self {
+        Self { tag, appends: (0..LISTS).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// The names of all lists in all their generations.
+    pub(crate) fn every_key(&self) -> impl Iterator<Item = String> {
+        (0..LISTS).flat_map(move |list| {
+            (0..=self.appended(list) / LIST_APPENDS).map(move |generation| self.key(list, generation))
+        })
+    }
+
+    /// Reads one of them or appends to it; `below` draws numbers by chance.
+    pub(crate) fn mop(&self, mut below: impl FnMut(u64) -> u64) -> Mop {
+        let list = below(LISTS);
+        if below(2) == 0 {
+            return Mop::Read(self.key(list, self.appended(list) / LIST_APPENDS), None);
+        }
+        let value = self.next_value(list);
+        Mop::Append(self.key(list, value / LIST_APPENDS), value)
+    }
+
+    fn key(&self, list: u64, generation: u64) -> String {
+        format!("{list}.{}{generation}", self.tag)
+    }
+
+    fn appended(&self, list: u64) -> u64 {
+        self.appends.get(list as usize).map_or(0, |appends| appends.load(Ordering::SeqCst))
+    }
+
+    fn next_value(&self, list: u64) -> u64 {
+        self.appends.get(list as usize).map_or(0, |appends| appends.fetch_add(1, Ordering::SeqCst))
+    }
+}
+
 /// A list in memory.
 #[derive(Record, Serialize, Deserialize, Debug, Clone)]
 #[record(table = "ram_list", kind = "set", copy = "ram")]
@@ -79,8 +124,7 @@ struct Shared {
     nodes: Mutex<Vec<Option<Node>>>,
     stop: AtomicBool,
     committed: AtomicU64,
-    /// How many values each list was given, in all its generations.
-    appends: Vec<AtomicU64>,
+    lists: Lists,
 }
 
 impl Appenders {
@@ -94,7 +138,7 @@ impl Appenders {
             nodes: Mutex::new(vec![None; running.len()]),
             stop: AtomicBool::new(false),
             committed: AtomicU64::new(0),
-            appends: (0..LISTS).map(|_| AtomicU64::new(0)).collect(),
+            lists: Lists::new(String::new()),
         });
         let appenders = Self { shared: Arc::clone(&shared), tasks: Vec::new() };
         appenders.see(cluster);
@@ -147,7 +191,7 @@ impl Appenders {
         for task in self.tasks {
             task.await.expect("a client does not panic");
         }
-        let reads: Vec<Mop> = self.shared.every_list().map(|key| Mop::Read(key, None)).collect();
+        let reads: Vec<Mop> = self.shared.lists.every_key().map(|key| Mop::Read(key, None)).collect();
         let node = self.shared.nodes().first().cloned().flatten().expect("the first node lives");
         retry("the last reads", PATIENCE, async || {
             let process = self.shared.history.new_process();
@@ -166,20 +210,6 @@ impl Shared {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn appended(&self, list: u64) -> u64 {
-        self.appends.get(list as usize).map_or(0, |appends| appends.load(Ordering::SeqCst))
-    }
-
-    fn next_value(&self, list: u64) -> u64 {
-        self.appends.get(list as usize).map_or(0, |appends| appends.fetch_add(1, Ordering::SeqCst))
-    }
-
-    fn every_list(&self) -> impl Iterator<Item = String> {
-        (0..LISTS).flat_map(|list| {
-            (0..=self.appended(list) / LIST_APPENDS).map(move |generation| key_of(list, generation))
-        })
-    }
-
     async fn transact(&self, node: &Node, process: u64, mops: &[Mop]) -> Outcome {
         let begun = self.history.invoke(process, mops);
         let (outcome, mops) = transact(node, mops).await;
@@ -196,11 +226,6 @@ pub(crate) async fn transact(node: &Node, mops: &[Mop]) -> (Outcome, Vec<Mop>) {
         Err(TransactionError::Write(WriteError::Unknown)) => (Outcome::Info, mops.to_vec()),
         Err(_) => (Outcome::Fail, mops.to_vec()),
     }
-}
-
-/// Lists are named by their generation too: `3.0`, then `3.1`.
-fn key_of(list: u64, generation: u64) -> String {
-    format!("{list}.{generation}")
 }
 
 fn is_on_disc(key: &str) -> bool {
@@ -253,12 +278,8 @@ impl Client {
     }
 
     fn mop(&mut self) -> Mop {
-        let list = self.below(LISTS);
-        if self.below(2) == 0 {
-            return Mop::Read(key_of(list, self.shared.appended(list) / LIST_APPENDS), None);
-        }
-        let value = self.shared.next_value(list);
-        Mop::Append(key_of(list, value / LIST_APPENDS), value)
+        let shared = Arc::clone(&self.shared);
+        shared.lists.mop(|limit| self.below(limit))
     }
 
     /// A number by chance; each client has its own sequence, the same in each run.

@@ -47,22 +47,22 @@ impl History {
     ///
     /// When the file cannot be written.
     pub fn begin(name: &str) -> Self {
-        let (folder, temporary) = match std::env::var_os(HISTORY_DIR) {
-            Some(folder) => (PathBuf::from(folder), None),
+        Self::begin_in(std::env::var_os(HISTORY_DIR).map(PathBuf::from), name)
+    }
+
+    /// As [`History::begin`], in this folder; `None`: in a temporary one, which is kept as long as the history.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be written.
+    pub fn begin_in(folder: Option<PathBuf>, name: &str) -> Self {
+        let (folder, temporary) = match folder {
+            Some(folder) => (folder, None),
             None => {
                 let folder = tempfile::tempdir().expect("the system has a place for temporary files");
                 (folder.path().to_owned(), Some(folder))
             }
         };
-        Self::begin_in(folder, name, temporary)
-    }
-
-    /// As [`History::begin`], in this folder; a temporary one is kept as long as the history.
-    ///
-    /// # Panics
-    ///
-    /// When the file cannot be written.
-    pub fn begin_in(folder: PathBuf, name: &str, temporary: Option<tempfile::TempDir>) -> Self {
         std::fs::create_dir_all(&folder).expect("the folder of histories can be made");
         let path = folder.join(format!("{name}.jsonl"));
         let file = BufWriter::new(File::create(&path).expect("the history can be written"));

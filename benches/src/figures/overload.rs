@@ -11,6 +11,7 @@ use super::{LOADERS, Scale, pause};
 use crate::Failure;
 use crate::cluster::{Cluster, NODES, Place};
 use crate::items::TableChoice;
+use crate::process::NodeProcess;
 use crate::protocol::{Command, WriteFigures};
 use crate::report;
 
@@ -76,16 +77,9 @@ pub struct Stalled {
 
 pub(super) async fn take(scale: &Scale) -> Result<(), Failure> {
     let is_quick = scale.written_records < 10_000;
-    let load = Load {
-        program: std::env::current_exe()?,
-        dir: scale.dir.clone(),
-        records: scale.written_records,
-        callers: 10_000,
-        callers_stalled: 40_000,
-        paused: Duration::from_secs(if is_quick { 5 } else { 60 }),
-        stalled: Duration::from_secs(12),
-        seconds: scale.seconds,
-    };
+    let small = small(&std::env::current_exe()?, &scale.dir);
+    let paused = if is_quick { small.paused } else { Duration::from_secs(60) };
+    let load = Load { records: scale.written_records, paused, seconds: scale.seconds, ..small };
     for place in [Place::Leader, Place::Follower] {
         let seen = one_paused(&load, place).await?;
         let name = format!("overload_{}", place.label());
@@ -171,11 +165,11 @@ pub async fn both_paused(load: &Load) -> Result<Stalled, Failure> {
     Ok(Stalled { resident_bytes, failed, overloaded, first_failure, after })
 }
 
-fn node(cluster: &Cluster, at: usize) -> Result<&crate::process::NodeProcess, Failure> {
+fn node(cluster: &Cluster, at: usize) -> Result<&NodeProcess, Failure> {
     cluster.nodes.get(at).ok_or_else(|| format!("there is no node {at}").into())
 }
 
-fn node_mut(cluster: &mut Cluster, at: usize) -> Result<&mut crate::process::NodeProcess, Failure> {
+fn node_mut(cluster: &mut Cluster, at: usize) -> Result<&mut NodeProcess, Failure> {
     cluster.nodes.get_mut(at).ok_or_else(|| format!("there is no node {at}").into())
 }
 

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use super::fleet::Doors;
 use super::process::Link;
 use super::protocol::{Answer, Ask};
+use crate::append::Lists;
 use crate::checker::{Mop, Outcome};
 use crate::history::History;
 use crate::sim::ledger::{Ledger, Told, What};
@@ -18,9 +19,6 @@ use crate::sim::random::Random;
 
 /// Words and counters are few, so that clients meet.
 pub(super) const KEYS: u64 = 3;
-const LISTS: u64 = 6;
-/// After so many appends a list is left alone and another one begun, so that reads stay short.
-const LIST_APPENDS: u64 = 48;
 /// How long a client waits for an answer: longer than its node waits for anything, unless that is paused.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -34,8 +32,7 @@ pub(super) struct Round {
     stop: AtomicBool,
     /// Values, elements and clients are numbered throughout the round.
     next: AtomicU64,
-    /// How many values each list was given, in all its generations.
-    appends: Vec<AtomicU64>,
+    lists: Lists,
     transactions: AtomicU64,
     /// The version that a word had when somebody last heard of it.
     versions: Mutex<HashMap<(&'static str, String), u64>>,
@@ -50,7 +47,7 @@ impl Round {
             doors,
             stop: AtomicBool::new(false),
             next: AtomicU64::new(1),
-            appends: (0..LISTS).map(|_| AtomicU64::new(0)).collect(),
+            lists: Lists::new(format!("{number}.")),
             transactions: AtomicU64::new(0),
             versions: Mutex::default(),
         })
@@ -94,24 +91,9 @@ impl Round {
         format!("r{}", self.number)
     }
 
-    /// Lists are named by their round and generation too: `3.0.7`. Even ones are on disc.
-    fn list(&self, list: u64, generation: u64) -> String {
-        format!("{list}.{}.{generation}", self.number)
-    }
-
-    fn appended(&self, list: u64) -> u64 {
-        self.appends.get(list as usize).map_or(0, |appends| appends.load(Ordering::SeqCst))
-    }
-
-    fn next_value(&self, list: u64) -> u64 {
-        self.appends.get(list as usize).map_or(0, |appends| appends.fetch_add(1, Ordering::SeqCst))
-    }
-
     /// Reads of all lists of the round.
     pub(super) fn all_lists(&self) -> Vec<Mop> {
-        let generations = |list| (0..=self.appended(list) / LIST_APPENDS).map(move |at| (list, at));
-        let lists = (0..LISTS).flat_map(generations);
-        lists.map(|(list, generation)| Mop::Read(self.list(list, generation), None)).collect()
+        self.lists.every_key().map(|key| Mop::Read(key, None)).collect()
     }
 
     fn door(&self, at: usize) -> Option<Link> {
@@ -231,20 +213,11 @@ impl Client {
 
     async fn lists(&mut self, link: &Link) -> bool {
         let count = self.random.between(1, 4);
-        let mops = (0..count).map(|_| self.mop()).collect();
+        let mops = (0..count).map(|_| self.round.lists.mop(|limit| self.random.below(limit))).collect();
         let outcome = self.round.transact(link, self.number, mops).await;
         if outcome == Outcome::Ok {
             self.round.transactions.fetch_add(1, Ordering::Relaxed);
         }
         outcome != Outcome::Info
-    }
-
-    fn mop(&mut self) -> Mop {
-        let list = self.random.below(LISTS);
-        if self.random.once_in(2) {
-            return Mop::Read(self.round.list(list, self.round.appended(list) / LIST_APPENDS), None);
-        }
-        let value = self.round.next_value(list);
-        Mop::Append(self.round.list(list, value / LIST_APPENDS), value)
     }
 }

@@ -20,16 +20,14 @@ usage: cargo xtask chaos [--minutes M | --seconds S] [--seed N] [--history DIR] 
 /// Runs the program with these arguments.
 pub fn command(arguments: Vec<String>) -> ExitCode {
     let Ok(runtime) = tokio::runtime::Runtime::new() else { return ExitCode::FAILURE };
-    if let Some((first, words)) = arguments.split_first()
-        && first == "node"
-        && let Some(args) = NodeArgs::of(words)
-    {
-        return said(runtime.block_on(node::run(args)));
-    }
-    // The nodes of the figures on overload, which are tests too.
     if let Some(("node", words)) = arguments.split_first().map(|(first, words)| (first.as_str(), words)) {
-        let ran = runtime.block_on(tabularaft_benches::node::run_with(words));
-        return said(ran.map_err(|error| error.to_string()));
+        return said(match NodeArgs::of(words) {
+            Some(args) => runtime.block_on(node::run(args)),
+            // The nodes of the figures on overload, which are tests too.
+            None => {
+                runtime.block_on(tabularaft_benches::node::run_with(words)).map_err(|error| error.to_string())
+            }
+        });
     }
     let Some((plan, trace)) = parse(&arguments) else {
         eprint!("{USAGE}");
@@ -86,8 +84,7 @@ fn parse(arguments: &[String]) -> Option<(Plan, bool)> {
 }
 
 fn summary(report: &Report) -> String {
-    let Report { rounds, operations, done, transactions, unknown, adds, longest_gap_ms, .. } = report;
-    let faults = report.trace.iter().filter(|line| line.ends_with(')') || line.ends_with("ComeOrGo")).count();
+    let Report { rounds, faults, operations, done, transactions, unknown, adds, longest_gap_ms, .. } = report;
     format!(
         "passed: {rounds} rounds, {faults} faults, {operations} operations on records ({done} done), {transactions} \
          transactions, {unknown} of unknown outcome, {adds} acknowledged adds all found, longest write gap \

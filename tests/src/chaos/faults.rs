@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::fleet::{CORE, Fleet, NODES};
+use tabularaft_benches::Failure;
+use tabularaft_benches::namespaces::Machines;
+
+use super::fleet::{CORE, Fleet};
 use crate::sim::random::Random;
 
 /// The node that comes and goes.
@@ -112,6 +115,7 @@ impl Faults {
         if fault.ends_processes() && !fleet.can_spare(&fault.hit()).await {
             return None;
         }
+        fleet.faults += 1;
         fleet.note(&format!("{fault:?}"));
         match begin(fleet, fault).await {
             Ok(()) => Some(fault),
@@ -165,16 +169,9 @@ async fn begin(fleet: &mut Fleet, fault: Fault) -> Result<(), String> {
             fleet.kill(other).await
         }
         Fault::Pause(one) => fleet.pause(one),
-        Fault::Isolate(one) => {
-            let rest = (0..NODES).filter(|number| *number != one);
-            rest.clone().try_for_each(|other| cut(fleet, one, other))?;
-            rest.clone().try_for_each(|other| cut(fleet, other, one))
-        }
-        Fault::OneWay(one, other) => cut(fleet, one, other),
-        Fault::Apart(one, other) => {
-            cut(fleet, one, other)?;
-            cut(fleet, other, one)
-        }
+        Fault::Isolate(one) => on_machines(fleet, |machines| machines.isolate(one as u8)),
+        Fault::OneWay(one, other) => on_machines(fleet, |machines| machines.cut(one as u8, other as u8)),
+        Fault::Apart(one, other) => on_machines(fleet, |machines| machines.part(one as u8, other as u8)),
         Fault::Restart(one) => fleet.restart(one).await,
         Fault::Leave(one) => fleet.leave(one).await,
         Fault::Remove(one) => {
@@ -187,12 +184,9 @@ async fn begin(fleet: &mut Fleet, fault: Fault) -> Result<(), String> {
 }
 
 async fn end(fleet: &mut Fleet, fault: Fault) -> Result<(), String> {
-    let machines = fleet.machines.as_ref();
     match fault {
         Fault::Pause(one) => fleet.resume(one)?,
-        Fault::Isolate(_) | Fault::OneWay(..) | Fault::Apart(..) => {
-            machines.map_or(Ok(()), |machines| machines.mend_all().map_err(|error| error.to_string()))?;
-        }
+        Fault::Isolate(_) | Fault::OneWay(..) | Fault::Apart(..) => on_machines(fleet, Machines::mend_all)?,
         Fault::Kill(_) | Fault::KillTwo(..) | Fault::Restart(_) | Fault::Leave(_) | Fault::Remove(_) => {}
         Fault::ComeOrGo => return Ok(()),
     }
@@ -211,7 +205,7 @@ async fn end(fleet: &mut Fleet, fault: Fault) -> Result<(), String> {
     Ok(())
 }
 
-fn cut(fleet: &Fleet, from: usize, to: usize) -> Result<(), String> {
+fn on_machines(fleet: &Fleet, act: impl FnOnce(&Machines) -> Result<(), Failure>) -> Result<(), String> {
     let machines = fleet.machines.as_ref().ok_or("there are no machines")?;
-    machines.cut(from as u8, to as u8).map_err(|error| error.to_string())
+    act(machines).map_err(|error| error.to_string())
 }

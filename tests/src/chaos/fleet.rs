@@ -33,6 +33,8 @@ pub(super) struct Fleet {
     weakness: Weakness,
     dir: PathBuf,
     began: Instant,
+    /// How many faults have begun.
+    pub(super) faults: usize,
     /// What was done, a line each.
     pub(super) trace: Vec<String>,
 }
@@ -68,7 +70,8 @@ impl Fleet {
         }
         let doors = Arc::new(Mutex::new(vec![None; NODES]));
         let trace = note.into_iter().collect();
-        let mut fleet = Self { nodes, doors, machines, weakness, dir, began: Instant::now(), trace };
+        let mut fleet =
+            Self { nodes, doors, machines, weakness, dir, began: Instant::now(), faults: 0, trace };
         for number in 0..NODES {
             fleet.launch(number).await?;
         }

@@ -101,7 +101,7 @@ pub(super) async fn run(args: NodeArgs) -> Result<(), String> {
         builder = builder.skip_read_checks();
     }
     let node = builder.start().await.map_err(|error| error.to_string())?;
-    answer(0, Answer::Started { address: node.listen_address().to_string() });
+    answer(0, Answer::Started);
     let mut lines = lines();
     while let Some(line) = lines.recv().await {
         let Request { id, ask } = serde_json::from_str(&line).map_err(|error| format!("{line}: {error}"))?;

@@ -84,7 +84,7 @@ impl Process {
         tokio::spawn(write(stdin, waiting));
         tokio::spawn(read(stdout, Arc::clone(&pending)));
         match tokio::time::timeout(START, running).await {
-            Ok(Ok(Answer::Started { .. })) => Ok(Self { child, link: Link { lines, pending } }),
+            Ok(Ok(Answer::Started)) => Ok(Self { child, link: Link { lines, pending } }),
             Ok(_) => Err(format!("{} ended before it ran; its log says why", args.name)),
             Err(_) => Err(format!("{} did not run within {START:?}", args.name)),
         }

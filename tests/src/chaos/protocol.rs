@@ -55,10 +55,8 @@ pub(super) enum Ask {
 /// What a node answers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Answer {
-    /// The node runs and listens here.
-    Started {
-        address: String,
-    },
+    /// The node runs.
+    Started,
     Done,
     Told(Told),
     Transacted {

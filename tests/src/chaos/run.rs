@@ -46,7 +46,9 @@ pub struct Plan {
 pub struct Report {
     /// Rounds, each of them checked.
     pub rounds: u64,
-    /// Faults of all rounds, as lines.
+    /// Faults of all rounds.
+    pub faults: usize,
+    /// What was done to the nodes, as lines.
     pub trace: Vec<String>,
     /// Operations on records, and how many of them certainly took effect.
     pub operations: usize,
@@ -103,6 +105,7 @@ impl Plan {
                 return Err(failure(report.rounds, why, fleet.trace.clone(), dir.keep()));
             }
         }
+        report.faults = fleet.faults;
         report.trace.clone_from(&fleet.trace);
         drop(fleet);
         Ok(report)
@@ -112,14 +115,7 @@ impl Plan {
         let number = report.rounds;
         fleet.note(&format!("round {number}"));
         fleet.link(0)?.order(Ask::Deposit, PATIENCE).await?;
-        let (history, temporary) = match &self.history {
-            Some(folder) => (folder.clone(), None),
-            None => {
-                let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-                (folder.path().to_owned(), Some(folder))
-            }
-        };
-        let lists = History::begin_in(history.clone(), &format!("lists-{number}"), temporary);
+        let lists = History::begin_in(self.history.clone(), &format!("lists-{number}"));
         let began = Instant::now();
         let ledger = Ledger::new(move || began.elapsed().as_micros() as u64);
         let round = Round::new(number, ledger, lists, fleet.doors());
@@ -145,8 +141,8 @@ impl Plan {
         let operations = round.ledger.operations();
         let txns = round.history.finish();
         let records = Records { operations };
-        if self.history.is_some() {
-            let file = history.join(format!("records-{number}.jsonl"));
+        if let Some(folder) = &self.history {
+            let file = folder.join(format!("records-{number}.jsonl"));
             records.write(&file).map_err(|error| format!("{}: {error}", file.display()))?;
         }
         let operations = records.operations;

@@ -265,7 +265,7 @@ impl Faults {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tally::Tally;
+    use super::super::tally::{FAULTS, Tally};
     use super::*;
 
     #[test]
@@ -284,32 +284,7 @@ mod tests {
                 drawn.iter().filter_map(Fault::kind).for_each(|kind| tally.count(kind));
             }
         }
-        let kinds = [
-            "kill",
-            "restart",
-            "pause",
-            "loss of power",
-            "loss of power of all",
-            "kill of all",
-            "clock jump",
-            "starved sequencer",
-            "delay and loss",
-            "partition",
-            "partition of the leader",
-            "one-way partition",
-            "partial partition",
-            "broken connections",
-            "slow disc",
-            "full disc",
-            "failing sync",
-            "join",
-            "leave",
-            "removal",
-            "table created or dropped",
-            "copy mode",
-            "forgetful source of copies",
-        ];
-        let missing: Vec<_> = tally.missing().filter(|kind| kinds.contains(kind)).collect();
+        let missing: Vec<_> = tally.missing().filter(|kind| FAULTS.contains(kind)).collect();
         assert!(missing.is_empty(), "never drawn: {missing:?}");
         assert!(tally.unknown().is_empty(), "not on the list of all kinds: {:?}", tally.unknown());
     }

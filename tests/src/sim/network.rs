@@ -175,9 +175,7 @@ impl Wires {
         self.now_ms = now_ms;
         while let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= now_ms) {
             let ((_, number), event) = entry.remove_entry();
-            let Some(ends) = self.connections.get(&event.connection) else { continue };
-            let [dialer, listener] = ends.each_ref().map(|end| end.host);
-            let way = if event.to == 1 { (dialer, listener) } else { (listener, dialer) };
+            let Some(way) = self.way(event.connection, event.to) else { continue };
             if self.blocked.contains(&way) {
                 self.tally.count("packet held back by a partition");
                 self.held.insert(number, event);
@@ -340,14 +338,16 @@ impl Wires {
         self.sent += 1;
         self.events.insert((due, self.sent), event);
     }
-}
 
-impl Wires {
+    /// From which machine to which a packet of this connection goes.
+    fn way(&self, connection: u64, to: usize) -> Option<(Host, Host)> {
+        let [dialer, listener] = self.connections.get(&connection)?.each_ref().map(|end| end.host);
+        Some(if to == 1 { (dialer, listener) } else { (listener, dialer) })
+    }
+
     /// Packets of one connection keep their order; those of different ones between the same two machines need not.
     fn note_overtaking(&mut self, connection: u64, to: usize, due: u64) {
-        let Some(ends) = self.connections.get(&connection) else { return };
-        let [dialer, listener] = ends.each_ref().map(|end| end.host);
-        let way = if to == 1 { (dialer, listener) } else { (listener, dialer) };
+        let Some(way) = self.way(connection, to) else { return };
         let last = self.last_due.entry(way).or_default();
         if due < *last {
             self.tally.count("packet that overtook another");

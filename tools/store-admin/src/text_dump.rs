@@ -99,7 +99,7 @@ struct Making<W> {
     head: Option<Head>,
     tables: Vec<BackupTable>,
     writer: Option<BackupWriter<W>>,
-    /// The table whose records are being read, and the line of the last one.
+    /// The table whose records are being read.
     at: usize,
 }
 

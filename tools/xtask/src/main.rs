@@ -2,14 +2,13 @@
 //! machine can mend. `.ci/run` calls `check`, so a change that passes here passes there.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
-mod chaos;
 mod check;
 mod fix;
 mod flips;
 mod fuzz;
-mod sim;
 mod step;
 mod tidy;
+mod trials;
 
 use std::env;
 use std::process::ExitCode;
@@ -23,7 +22,7 @@ usage: cargo xtask COMMAND
   flips   [--count N] [--seed N]: damages over the files of a stopped node, each harmless or reported
   fuzz    [--seconds N] [--target NAME] [--keep]: every decoder under libFuzzer, N seconds in all
   chaos   [--minutes M] [--seed N] [--history DIR]: real node processes, killed, paused, cut off under load; all checked
-  sim     runs simulated clusters from seeds: [--seed N | --seeds A..B | --minutes M | --mutations] [--history FILE] [--trace]
+  sim     runs simulated clusters from seeds: [--seed N | --seeds A..B | --minutes M | --mutations] [--history FILE] [--trace] [--log FILTER]
 ";
 
 fn main() -> ExitCode {
@@ -35,8 +34,8 @@ fn main() -> ExitCode {
         ["fix"] => fix::run(),
         ["flips", rest @ ..] => flips::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
-        ["chaos", words @ ..] => chaos::run(words),
-        ["sim", words @ ..] => sim::run(words),
+        ["chaos", words @ ..] => trials::run("chaos", words),
+        ["sim", words @ ..] => trials::run("simulate", words),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

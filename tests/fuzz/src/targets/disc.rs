@@ -51,14 +51,36 @@ pub(super) fn log_file(bytes: &[u8]) {
     }
 }
 
+/// The note of the log's end beside a log that has just begun, as it is and with checksums that fit.
+pub(super) fn log_end(bytes: &[u8]) {
+    let mut sealed = bytes.to_vec();
+    for slot in 0..2 {
+        seal_header(&mut sealed, slot * 64, 56);
+    }
+    for note in [bytes, &sealed] {
+        let dir = tempfile::tempdir_in(memory()).expect("a temporary directory");
+        fs::write(dir.path().join("end"), note).expect("a file in it");
+        if let Ok((log, _)) =
+            RaftLog::open(dir.path(), LogOptions { segment_bytes: 4_096, ..LogOptions::default() })
+        {
+            log.close().expect("a log that was opened can be closed");
+        }
+    }
+}
+
 const SEGMENT_HEADER_BYTES: usize = 64;
 
-fn with_checksums(mut bytes: Vec<u8>) -> Vec<u8> {
-    if let Some(header) = bytes.first_chunk::<SEGMENT_HEADER_BYTES>() {
+/// Puts the checksum of a header right, which stands in its bytes 12..16 and covers the others.
+fn seal_header(bytes: &mut [u8], at: usize, length: usize) {
+    if let Some(header) = bytes.get(at..at + length) {
         let (front, rest) = header.split_at(12);
         let crc = crc32c::crc32c_append(crc32c::crc32c(front), rest.get(4..).unwrap_or_default());
-        put(&mut bytes, 12, crc);
+        put(bytes, at + 12, crc);
     }
+}
+
+fn with_checksums(mut bytes: Vec<u8>) -> Vec<u8> {
+    seal_header(&mut bytes, 0, SEGMENT_HEADER_BYTES);
     let body_bytes = bytes.get(SEGMENT_HEADER_BYTES + 12..).and_then(|field| field.first_chunk::<4>());
     let length = body_bytes.map_or(0, |field| u32::from_le_bytes(*field) as usize).saturating_add(64);
     let frame = bytes.get(SEGMENT_HEADER_BYTES..).unwrap_or_default();

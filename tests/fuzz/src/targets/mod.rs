@@ -18,6 +18,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "admin", run: wire::admin },
     Target { name: "log_entry", run: disc::log_entry },
     Target { name: "log_file", run: disc::log_file },
+    Target { name: "log_end", run: disc::log_end },
     Target { name: "batch", run: disc::batch },
     Target { name: "copy_chunk", run: disc::copy_chunk },
     Target { name: "image", run: disc::image },
