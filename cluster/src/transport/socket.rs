@@ -19,10 +19,12 @@ use super::{
     network::{Accept, ByteStream},
 };
 
-/// How long a connection may be silent before the kernel asks whether the other machine still lives.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(15);
+/// How long a connection may be silent before the kernel asks whether the other machine still knows it. A reply that was
+/// lost with its link is waited for that long after the link is mended: the other side gave the connection up meanwhile,
+/// and says so when it is asked.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(2);
 /// The pause between those questions.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 /// After how many unanswered ones the connection counts as broken.
 const KEEPALIVE_PROBES: u32 = 3;
 /// After how long a connection on which nothing that was sent arrives counts as broken. Otherwise the kernel tries again
