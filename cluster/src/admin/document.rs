@@ -5,7 +5,7 @@
 //! understand (`skip_serializing_if`, `flatten`, `untagged`).
 
 use serde::{Deserialize, Serialize};
-use tabularaft_schema::{CopyMode, NodeName, TableDef, TableId, TableKind, TableName};
+use tabularaft_schema::{CopyMode, IndexDef, NodeName, TableDef, TableId, TableKind, TableName};
 
 /// The cluster as the asked node sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -218,4 +218,21 @@ pub struct CopyDigest {
     pub records: u64,
     /// Digest over all its records, in hexadecimal.
     pub digest: String,
+}
+
+/// A secondary index as the asked node has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexSummary {
+    /// Its definition.
+    pub def: IndexDef,
+    /// Whether all nodes have built it.
+    pub active: bool,
+    /// `ready`, `building` or `unavailable`, on this node.
+    pub state: String,
+    /// Why it is unavailable, or how far its building is.
+    pub detail: Option<String>,
+    /// How many entries it has.
+    pub entries: u64,
+    /// Bytes of memory that it takes, as an estimate.
+    pub bytes: u64,
 }

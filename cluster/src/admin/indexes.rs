@@ -2,48 +2,20 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use tabularaft_schema::{IndexDef, IndexOn, TableName, Value};
 use tabularaft_store::{IndexBounds, IndexState, IndexView, TableView};
 
 use super::AdminError;
 use super::answers::{engine, no_table};
 use super::client::{AdminClient, Written};
-use super::protocol::{AdminReply, AdminRequest, Outcome, Progress};
+use super::document::IndexSummary;
+use super::protocol::{AdminReply, AdminRequest, Outcome, Progress, ScanPlan, ScanRequest};
 use crate::copy::CopyProgress;
 use crate::indexes::{self, IndexInfo};
 use crate::inner::NodeInner;
 
 /// So many entries are counted to find the narrowest index, and no more.
 const COUNTED_MAX: usize = 1_000;
-
-/// A secondary index as the asked node has it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IndexSummary {
-    /// Its definition.
-    pub def: IndexDef,
-    /// Whether all nodes have built it.
-    pub active: bool,
-    /// `ready`, `building` or `unavailable`, on this node.
-    pub state: String,
-    /// Why it is unavailable, or how far its building is.
-    pub detail: Option<String>,
-    /// How many entries it has.
-    pub entries: u64,
-    /// Bytes of memory that it takes, as an estimate.
-    pub bytes: u64,
-}
-
-/// How a scan finds its records.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScanPlan {
-    /// The secondary index; none if all records between the bounds on keys are looked at.
-    pub index: Option<String>,
-    /// How many records are looked at at most, bounds on keys aside.
-    pub records: u64,
-    /// False if there are more: they were not counted further.
-    pub exact: bool,
-}
 
 type Answer = Result<AdminReply, AdminError>;
 
@@ -140,7 +112,7 @@ impl AdminClient {
     }
 
     /// How a scan finds its records.
-    pub async fn explain(&self, scan: &super::protocol::ScanRequest) -> Result<ScanPlan, AdminError> {
+    pub async fn explain(&self, scan: &ScanRequest) -> Result<ScanPlan, AdminError> {
         match self.ask(&AdminRequest::Explain(scan.clone())).await? {
             AdminReply::Plan(plan) => Ok(plan),
             other => Err(self.unexpected(&other)),

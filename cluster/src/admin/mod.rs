@@ -14,8 +14,10 @@ mod indexes;
 mod operations;
 pub mod protocol;
 mod records;
+mod scans;
 mod server;
 mod status;
+mod table_ref;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -24,12 +26,12 @@ mod watched;
 
 pub use client::{AdminClient, Written};
 pub use document::{
-    ClusterStatus, CopyDigest, CopyState, CopyStatus, NodeRole, NodeState, NodeStatus, NotReadyStatus,
-    RecoveryStatus, TableInfo, TableSummary, TableVerdict, VerifyReport,
+    ClusterStatus, CopyDigest, CopyState, CopyStatus, IndexSummary, NodeRole, NodeState, NodeStatus,
+    NotReadyStatus, RecoveryStatus, TableInfo, TableSummary, TableVerdict, VerifyReport,
 };
 pub use error::{AdminError, AdminErrorKind};
 pub(crate) use filter::RecordFilter;
-pub use indexes::{IndexSummary, ScanPlan};
+pub use scans::ScanPlan;
 
 pub(crate) use copies::{copy_table, delete_copy, move_copy, set_default_copy};
 pub(crate) use server::{AdminState, answer, serve};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tabularaft_schema::{NodeName, TableName};
 
-use super::protocol::TableRef;
+use super::table_ref::TableRef;
 
 /// The longest that a node waits for a change before it answers without one, in milliseconds.
 pub const WATCH_WAIT_MAX_MS: u32 = 30_000;

@@ -6,7 +6,7 @@ use std::ops::{Bound, RangeBounds};
 use bytes::Bytes;
 use tabularaft_schema::{KeyFor, Record, TableKind};
 
-use super::reading::Reading;
+use super::reading::{Reading, decode};
 use super::scan::Scan;
 use crate::error::ReadError;
 use crate::indexes::IndexScan;
@@ -180,8 +180,4 @@ impl<'t, R: Record> ReadTable<'t, R> {
     pub fn prev<K: KeyFor<R::Key>>(&self, key: K) -> Result<Option<R>, ReadError> {
         self.scan().range((Bound::Unbounded, Bound::Excluded(key))).reverse().first()
     }
-}
-
-pub(super) fn decode<R: Record>(record: &[u8]) -> Result<R, ReadError> {
-    Ok(R::decode(record)?)
 }

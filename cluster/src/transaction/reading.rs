@@ -7,6 +7,7 @@ use std::iter::Peekable;
 use std::ops::{Bound, ControlFlow};
 
 use bytes::Bytes;
+use tabularaft_schema::Record;
 use tabularaft_store::{RowRef, StoredRecord, TableRange, TableView};
 
 use super::reads::Range;
@@ -248,4 +249,8 @@ fn excludes_all(span: &Span) -> bool {
         }
         std::cmp::Ordering::Greater => true,
     }
+}
+
+pub(super) fn decode<R: Record>(record: &[u8]) -> Result<R, ReadError> {
+    Ok(R::decode(record)?)
 }

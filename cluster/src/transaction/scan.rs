@@ -6,8 +6,7 @@ use std::ops::{Bound, ControlFlow, RangeBounds};
 use bytes::Bytes;
 use tabularaft_schema::{Key, KeyFor, Record};
 
-use super::read_table::decode;
-use super::reading::{Reading, Span};
+use super::reading::{Reading, Span, decode};
 use crate::error::ReadError;
 use crate::table::key_bounds;
 

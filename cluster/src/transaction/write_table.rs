@@ -7,8 +7,8 @@ use bytes::Bytes;
 use tabularaft_schema::{KeyFor, Record, TableId};
 
 use super::error::TxError;
-use super::read_table::{ReadTable, decode};
-use super::reading::Reading;
+use super::read_table::ReadTable;
+use super::reading::{Reading, decode};
 use super::state::TxState;
 use crate::write::{Op, Rejection};
 

@@ -7,7 +7,7 @@ use compare_lines::{Failure, Line};
 use tabularaft::Node;
 use tabularaft_benches::workloads::{self, telecom, tpcb};
 
-use crate::tables::copy_mode;
+use crate::copy_mode::copy_mode;
 
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 

@@ -2,6 +2,7 @@
 
 mod callers;
 mod classics;
+mod copy_mode;
 mod reads;
 mod records;
 mod tables;

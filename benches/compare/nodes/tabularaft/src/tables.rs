@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tabularaft::{CopyMode, Node, Record, Table};
+use tabularaft::{Node, Record, Table};
 use tokio::task::JoinSet;
 
 use super::records::{BagItem, IndexedItem, Item, OrderedItem};
 use crate::classics;
+use crate::copy_mode::copy_mode;
 use compare_lines::Failure;
 use compare_lines::Line;
 use compare_lines::content::{BAG_RECORDS, GROUP_RECORDS};
@@ -35,14 +36,6 @@ async fn create_one<R: Record>(node: &Node, command: &Line) -> Result<(), Failur
     def.copy = copy_mode(command)?;
     node.create(def).await?;
     Ok(())
-}
-
-pub(super) fn copy_mode(command: &Line) -> Result<CopyMode, Failure> {
-    match command.text("copy")? {
-        "ram" => Ok(CopyMode::Ram),
-        "disc" => Ok(CopyMode::Disc),
-        other => Err(format!("no such copy mode: {other}").into()),
-    }
 }
 
 pub(super) async fn fill(node: &Node, command: &Line) -> Result<(), Failure> {
