@@ -38,7 +38,7 @@ pub async fn run(records: u64, settings: &Settings) -> SceneResult {
             if let Err(error) = &taken {
                 step(format!("{peer} failed: {error}"));
             }
-            let mut add = |to: &mut WorkloadResult, aim, what: fn(&Taken) -> &Vec<Figures>| {
+            let add = |to: &mut WorkloadResult, aim, what: fn(&Taken) -> &Vec<Figures>| {
                 let outcome = taken.as_ref().map(|taken| what(taken).clone()).map_err(Clone::clone);
                 to.outcomes.push((Contender::new(peer, TABLE).aim(aim), outcome));
             };
