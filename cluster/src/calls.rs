@@ -109,7 +109,11 @@ async fn answer(node: &Arc<NodeInner>, call: Call) -> Answer {
         Call::Checkpoint => checkpoint(engine).await,
         Call::Indexes { table } => Answer::Indexes(crate::indexes::reports(&engine, table)),
         Call::Removed { at } => {
-            node.become_removed_later(at);
+            // A node that does not take part since its machine crashed may have come back under another id: it finds out by
+            // itself.
+            if engine.raft().is_some() {
+                node.become_removed_later(at);
+            }
             Answer::Done
         }
         Call::Place { name, address } => {

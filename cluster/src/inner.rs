@@ -281,8 +281,12 @@ impl NodeInner {
 
     /// The cluster says that this node is no member any more. It keeps what it has, and takes no part.
     pub(crate) async fn become_removed(self: &Arc<Self>, at: LogIndex) {
-        let told = self.engine().map(|engine| engine.node());
-        let is_meant = || self.engine().map(|engine| engine.node()) == told;
+        // A node that has left has another engine by now, perhaps under the same id in a cluster of its own.
+        let told = self.engine().as_ref().map(Arc::downgrade);
+        let is_meant = || match (&told, self.engine()) {
+            (Some(told), Some(now)) => std::ptr::eq(told.as_ptr(), Arc::as_ptr(&now)),
+            _ => false,
+        };
         // An application that tries to join again and again must not keep the node from finding out why it cannot; and
         // this must not be in the way of one whose node is another by now, so it does not queue.
         let give_up = door::now() + REMOVAL_PATIENCE;

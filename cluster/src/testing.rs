@@ -97,6 +97,14 @@ impl Node {
         raft.map(|raft| raft.membership().voters.into_iter().collect()).unwrap_or_default()
     }
 
+    /// Voters and learners of the newest membership that this node knows of.
+    #[doc(hidden)]
+    pub fn raft_group(&self) -> Vec<NodeId> {
+        let engine = self.inner.engine();
+        let membership = engine.as_ref().and_then(|engine| engine.raft()).map(|raft| raft.membership());
+        membership.map(|group| group.voters.into_iter().chain(group.learners).collect()).unwrap_or_default()
+    }
+
     /// The last index that the log no longer has, if it was purged.
     #[doc(hidden)]
     pub fn purged(&self) -> Option<u64> {

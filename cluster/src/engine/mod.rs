@@ -231,6 +231,7 @@ impl Engine {
         self.spawn(loader::run(Arc::downgrade(self)));
         self.spawn(duties::announce(Arc::downgrade(self)));
         self.spawn(duties::lead(Arc::downgrade(self)));
+        self.spawn(crate::join::complete(Arc::downgrade(self)));
         self.spawn(crate::indexes::lead(Arc::downgrade(self)));
         self.spawn(rewriting::run(Arc::downgrade(self)));
         self.spawn(expiry::run(Arc::downgrade(self)));

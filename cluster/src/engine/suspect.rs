@@ -158,8 +158,12 @@ pub(crate) async fn watch_removal(node: Weak<NodeInner>, engine: Weak<Engine>) {
         if engine.is_leading() {
             continue;
         }
-        if let Some((peer, at)) = told_removed(&engine).await {
-            let suspect = engine.raft().is_none();
+        let suspect = engine.raft().is_none();
+        if let Some(at) = removed_in_own_log(&engine).filter(|_| !suspect) {
+            drop(engine);
+            let Some(node) = node.upgrade() else { return };
+            node.become_removed_later(at);
+        } else if let Some((peer, at)) = told_removed(&engine).await {
             drop(engine);
             let Some(node) = node.upgrade() else { return };
             // Either replaces this engine and ends this task, so it runs on its own. It does nothing while another change
@@ -171,6 +175,11 @@ pub(crate) async fn watch_removal(node: Weak<NodeInner>, engine: Weak<Engine>) {
             }
         }
     }
+}
+
+/// A removed node is sent the log until it has been told.
+fn removed_in_own_log(engine: &Engine) -> Option<LogIndex> {
+    engine.store.view().system().removed.get(&engine.node()).map(|removed| removed.at)
 }
 
 /// Who says so, and as of which index.
@@ -196,7 +205,8 @@ async fn told_removed(engine: &Engine) -> Option<(String, LogIndex)> {
     None
 }
 
-fn removal(error: &PeerError) -> Option<LogIndex> {
+/// Whether a peer refuses this node because it was removed, and as of which index.
+pub(crate) fn removal(error: &PeerError) -> Option<LogIndex> {
     match error {
         PeerError::Connect(ConnectError::Refused { refusal: Refusal::Removed { at, .. }, .. }) => {
             Some(LogIndex(*at))

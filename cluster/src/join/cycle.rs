@@ -13,6 +13,7 @@ use super::export::{self, LocalData};
 use crate::copy::{CopyProgress, OpenedCopy};
 use crate::door;
 use crate::engine::Engine;
+use crate::engine::suspect::removal;
 use crate::error::{JoinError, LeaveError, StartError};
 use crate::inner::NodeInner;
 use crate::lifecycle::{HookFailed, Lifecycle, Reason};
@@ -307,13 +308,29 @@ struct Whereabouts<'a, F> {
     members: &'a [String],
 }
 
+/// Why nobody has done what a leader was asked for.
+enum NotDone {
+    /// The members refuse this node, as one that was removed.
+    Removed,
+    Failed(String),
+}
+
+impl std::fmt::Display for NotDone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Removed => f.write_str("this node was removed meanwhile"),
+            Self::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
 /// Asks the leader, following it where it goes: also from one that dies or hangs to the one after it.
 async fn ask_leader(
     peers: &Peers,
     whereabouts: Whereabouts<'_, impl Fn() -> Option<String>>,
     call: &Call,
     timeout: Duration,
-) -> Result<Answer, String> {
+) -> Result<Answer, NotDone> {
     let deadline = door::now() + timeout;
     let mut next = None;
     let mut members = whereabouts.members.iter().cycle();
@@ -333,14 +350,15 @@ async fn ask_leader(
                     next = Some(leader);
                 }
                 Ok(Answer::NotLeader { leader: None }) => last = format!("{address} knows no leader"),
-                Ok(Answer::Failed(why)) => return Err(why),
+                Ok(Answer::Failed(why)) => return Err(NotDone::Failed(why)),
                 Ok(answer) => return Ok(answer),
+                Err(error) if removal(&error).is_some() => return Err(NotDone::Removed),
                 Err(error) => last = format!("{address}: {error}"),
             }
         }
         door::sleep(door::ms(100)).await;
     }
-    Err(last)
+    Err(NotDone::Failed(last))
 }
 
 /// Resolves when another node than the one at this address is known to lead.
@@ -356,7 +374,7 @@ async fn replaced(known: &impl Fn() -> Option<String>, address: &str) {
 }
 
 /// As [`ask_leader`], by a member.
-async fn ask_own_leader(engine: &Engine, call: &Call) -> Result<Answer, String> {
+async fn ask_own_leader(engine: &Engine, call: &Call) -> Result<Answer, NotDone> {
     let whereabouts = Whereabouts { known: || leader_address(engine), members: &[] };
     ask_leader(&engine.peers, whereabouts, call, STEP_TIMEOUT).await
 }
@@ -373,7 +391,11 @@ pub(crate) async fn leave(node: &Arc<NodeInner>) -> Result<(), LeaveError> {
         .await
         .map_err(|HookFailed { hook, why }| LeaveError::Hook { hook, why })?;
     let call = Call::Remove { node: engine.node(), force: true };
-    ask_own_leader(&engine, &call).await.map_err(LeaveError::NotDone)?;
+    match ask_own_leader(&engine, &call).await {
+        // The leader may have died before it could answer.
+        Ok(_) | Err(NotDone::Removed) => {}
+        Err(NotDone::Failed(why)) => return Err(LeaveError::NotDone(why)),
+    }
     drop(engine);
     let not_done = |error: StartError| LeaveError::NotDone(error.to_string());
     let aside = put_aside(node, "leave").await.map_err(not_done)?;
@@ -396,7 +418,7 @@ pub(crate) async fn remove_member(
     let member = engine.store.view().system().member_named(name).map(|(id, _)| id);
     let id = member.ok_or_else(|| LeaveError::NoSuchMember(name.clone()))?;
     let call = Call::Remove { node: id, force };
-    ask_own_leader(&engine, &call).await.map(|_| ()).map_err(LeaveError::NotDone)
+    ask_own_leader(&engine, &call).await.map(drop).map_err(|why| LeaveError::NotDone(why.to_string()))
 }
 
 /// Where the leader is, this node included.

@@ -9,8 +9,10 @@ mod check;
 mod cycle;
 mod export;
 mod leader;
+mod removal;
 
 pub(crate) use check::{CheckReply, CheckRequest, check_joiner};
 pub(crate) use cycle::{has_other_id, join, leave, remove_member};
 pub use export::LocalData;
-pub(crate) use leader::{admit, finish, not_leader, remove};
+pub(crate) use leader::{admit, finish, not_leader};
+pub(crate) use removal::{complete, remove};

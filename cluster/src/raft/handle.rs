@@ -13,7 +13,11 @@ use tabularaft_store::LogIndex;
 
 use super::state_machine::StateMachine;
 use super::types::{Applied, Payload, Peer, TypeConfig};
+use crate::door;
 use crate::error::ReadError;
+
+/// How long a majority may take to agree to a change of the group.
+const CHANGE_MS: u64 = 10_000;
 
 /// Why Raft did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -54,11 +58,13 @@ pub(crate) struct RaftStatus {
     pub(crate) fatal: Option<String>,
 }
 
-/// The voters and learners, newest membership first.
+/// The voters and learners.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct MembershipView {
     pub(crate) voters: BTreeSet<NodeId>,
     pub(crate) learners: BTreeSet<NodeId>,
+    /// Whether it is the first of the two entries of a change of voters; `voters` has the old and the new ones then.
+    pub(crate) is_changing: bool,
 }
 
 impl Proposal {
@@ -123,21 +129,47 @@ impl RaftHandle {
         self.change(ChangeMembers::AddVoterIds(BTreeSet::from([node]))).await
     }
 
-    /// Takes a node out, voter or learner.
-    pub(crate) async fn remove(&self, node: NodeId) -> Result<(), RaftError> {
-        let membership = self.membership();
-        if membership.voters.contains(&node) {
-            self.change(ChangeMembers::RemoveVoters(BTreeSet::from([node]))).await?;
+    /// Takes a voter's vote; it goes on as a learner.
+    pub(crate) async fn demote(&self, node: NodeId) -> Result<(), RaftError> {
+        if !self.membership().voters.contains(&node) {
+            return Ok(());
         }
-        let membership = self.membership();
-        if membership.learners.contains(&node) {
-            self.change(ChangeMembers::RemoveNodes(BTreeSet::from([node]))).await?;
-        }
-        Ok(())
+        self.change(ChangeMembers::RemoveVoters(BTreeSet::from([node]))).await
     }
 
+    /// Sends a learner nothing any more.
+    pub(crate) async fn drop_learner(&self, node: NodeId) -> Result<(), RaftError> {
+        if !self.membership().learners.contains(&node) {
+            return Ok(());
+        }
+        self.change(ChangeMembers::RemoveNodes(BTreeSet::from([node]))).await
+    }
+
+    /// A change of voters takes two entries. If whoever led wrote only the first of them, a majority is needed of the old
+    /// voters and of the new ones, until this writes the second.
+    pub(crate) async fn complete_change(&self) -> Result<(), RaftError> {
+        if !self.membership().is_changing {
+            return Ok(());
+        }
+        self.change(ChangeMembers::AddVoterIds(BTreeSet::new())).await
+    }
+
+    /// Voters that lose their vote go on as learners. openraft may never answer a leader that has been deposed.
     async fn change(&self, change: ChangeMembers<u64, Peer>) -> Result<(), RaftError> {
-        self.raft.change_membership(change, false).await.map(|_| ()).map_err(write_failed)
+        let changed = self.raft.change_membership(change, true);
+        match door::until(door::now() + door::ms(CHANGE_MS), changed).await {
+            Some(changed) => changed.map(|_| ()).map_err(write_failed),
+            None => {
+                Err(RaftError::Failed("a majority did not agree to the change of voters in time".to_owned()))
+            }
+        }
+    }
+
+    /// Where the Raft group finds a node that is no member of the cluster any more.
+    pub(crate) fn address_of(&self, node: NodeId) -> Option<String> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.membership().get_node(&node).map(|peer| peer.address.clone())
     }
 
     /// The voter, other than this leader, that has most of the log.
@@ -200,6 +232,7 @@ impl RaftHandle {
         MembershipView {
             voters: membership.voter_ids().collect(),
             learners: membership.learner_ids().collect(),
+            is_changing: membership.get_joint_config().len() > 1,
         }
     }
 

@@ -18,11 +18,12 @@ pub trait Admission: Send + Sync + 'static {
     fn feature_level(&self) -> u32;
 
     /// Decides about a dialer that knows the secret. The transport itself has checked protocol version, secret and
-    /// `wants` already.
+    /// `wants` already. While the connection lasts it is asked again, every second.
     ///
     /// # Errors
     ///
-    /// The refusal is sent to the dialer, and the connection ends.
+    /// The refusal is sent to the dialer, and the connection ends. One that was accepted before ends without it: the dialer
+    /// is told when it dials again.
     fn admit(&self, hello: &Hello) -> Result<(), Refusal>;
 
     /// Is told of every connection that did not come to be; the default does nothing (the transport logs it).

@@ -11,7 +11,7 @@ use tracing::{Instrument, debug, debug_span, info_span, warn};
 use crate::watch;
 
 use super::{
-    Admission, Closed, HandshakeError, Service, TransportConfig, TransportError, clock,
+    Admission, Closed, HandshakeError, Hello, Service, TransportConfig, TransportError, clock,
     handshake::{self, Arrival},
     served,
     socket::{self, Acceptor, Stream},
@@ -21,6 +21,8 @@ use super::{
 /// The pause after a failed accept, as when the process has no file descriptors left; it doubles up to the maximum.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How often it is looked whether a peer would still be let in.
+const ADMIT_AGAIN: Duration = Duration::from_secs(1);
 
 /// A bound address and all connections that were accepted there.
 ///
@@ -178,8 +180,16 @@ async fn live(
     drop(in_handshake);
     match arrival {
         Ok(arrival) => {
-            let order = ordered_to_end(&mut until, generation);
-            served::serve(arrival, remote, shared.service.as_ref(), &shared.config, order).await;
+            let hello = arrival.hello.clone();
+            // Both arms only wait, so that either may be dropped.
+            let over = async {
+                tokio::select! {
+                    biased;
+                    () = ordered_to_end(&mut until, generation) => {}
+                    () = admitted_no_more(shared.admission.as_ref(), &hello) => {}
+                }
+            };
+            served::serve(arrival, remote, shared.service.as_ref(), &shared.config, over).await;
         }
         Err(why) => {
             report(&why);
@@ -200,6 +210,13 @@ fn report(why: &HandshakeError) {
         // Health checks and port scans connect and leave without a word.
         HandshakeError::Broken(Closed::Vanished) => debug!("a dialer left before the handshake"),
         _ => warn!(%why, "a connection was turned away"),
+    }
+}
+
+/// A peer that is fenced while it is connected is told why when it connects again.
+async fn admitted_no_more(admission: &dyn Admission, hello: &Hello) {
+    while admission.admit(hello).is_ok() {
+        clock::sleep(ADMIT_AGAIN).await;
     }
 }
 

@@ -41,6 +41,8 @@ mod watchdog;
 mod world;
 
 #[cfg(test)]
+mod half_done;
+#[cfg(test)]
 mod tests;
 
 pub use command::command;

@@ -15,7 +15,7 @@ use super::finish;
 use super::history::History;
 use super::ledger::Ledger;
 use super::network::Host;
-use super::oracle;
+use super::oracle::{self, Holdings};
 use super::perform;
 use super::random::Random;
 use super::stage::Stage;
@@ -32,6 +32,8 @@ const HEALING_MS: u64 = 120_000;
 /// How long clients may take to end what they are at.
 const ENDING_MS: u64 = 15_000;
 const CLIENTS_PER_NODE: u64 = 2;
+/// How many removals may come to be while everything is read for the last time.
+const LATE_REMOVALS_MAX: usize = 3;
 
 /// What a run is made of.
 #[derive(Debug, Clone)]
@@ -273,10 +275,22 @@ impl Run {
             }
             self.step()?;
         }
-        let holdings = finish::read_all(&mut self.stage)?;
+        let holdings = self.read_all()?;
         self.watchdog.look(&self.stage.world)?;
         let operations = self.stage.ledger.operations();
         oracle::check(&operations, self.stage.ledger.losses(), &holdings)
+    }
+
+    /// What a node was asked for while there were faults may be done after they have ended: then a machine that has lost
+    /// its place meanwhile cannot read, and is brought back before all read again.
+    fn read_all(&mut self) -> Result<Holdings, String> {
+        for _ in 0..LATE_REMOVALS_MAX {
+            match finish::read_all(&mut self.stage) {
+                Err(_) if !self.stage.situation().outside.is_empty() => self.heal()?,
+                read => return read,
+            }
+        }
+        finish::read_all(&mut self.stage)
     }
 
     fn report(&self) -> Report {

@@ -35,7 +35,7 @@ pub(super) const FAULTS: [&str; 23] = [
 ];
 
 /// What only happens when it is.
-const EFFECTS: [&str; 15] = [
+const EFFECTS: [&str; 16] = [
     // The network.
     "packet held up",
     "packet lost and sent again",
@@ -53,6 +53,7 @@ const EFFECTS: [&str; 15] = [
     "copy refused for its digest",
     "entry dropped by the term fence",
     "member that came back after a crash",
+    "removal completed by the next leader",
     "election",
 ];
 

@@ -17,10 +17,15 @@ fn fast() -> NodeConfig {
 
 /// Three nodes form a cluster.
 fn form(seed: u64) -> World {
-    let mut world = World::new(seed, 3, fast());
+    form_of(seed, 3, 3)
+}
+
+/// So many nodes form a cluster; there are so many machines.
+pub(super) fn form_of(seed: u64, nodes: usize, machines: usize) -> World {
+    let mut world = World::new(seed, machines, fast());
     world.start(0, None);
     assert!(world.wait(5_000, |world| world.nodes().count() == 1), "{:?}", world.machines()[0].start_error());
-    for host in 1..3 {
+    for host in 1..nodes {
         world.start(host, Some(0));
         assert!(
             world.wait(20_000, |world| world.nodes().count() == host + 1),
