@@ -108,10 +108,10 @@ async fn answer(node: &Arc<NodeInner>, call: Call) -> Answer {
         }
         Call::Checkpoint => checkpoint(engine).await,
         Call::Indexes { table } => Answer::Indexes(crate::indexes::reports(&engine, table)),
-        Call::Removed { at } => {
+        Call::Removed { node: removed, at } => {
             // A node that does not take part since its machine crashed may have come back under another id: it finds out by
             // itself.
-            if engine.raft().is_some() {
+            if engine.node() == removed && engine.raft().is_some() {
                 node.become_removed_later(at);
             }
             Answer::Done
@@ -126,6 +126,7 @@ async fn answer(node: &Arc<NodeInner>, call: Call) -> Answer {
             let _ = engine.work.send(Work::Unlock(lock)).await;
             Answer::Done
         }
+        Call::Electorate => Answer::Electorate(engine.electorate()),
         Call::IsGone { node } => Answer::IsGone(crate::engine::failover::is_gone(&engine, node).await),
         Call::Write { group, .. }
         | Call::ReadIndex { group }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use tabularaft_schema::NodeId;
 use tabularaft_store::log::SyncedMark;
-use tabularaft_store::{Store, View};
+use tabularaft_store::{Store, View, batch_needs_sync};
 
 use crate::inner::NodeInner;
 use crate::node::Node;
@@ -45,6 +45,8 @@ pub struct Entry {
     pub term: u64,
     /// A checksum of what it says.
     pub checksum: u32,
+    /// Whether it is acknowledged only once it is synced, and with it all entries before.
+    pub synced: bool,
 }
 
 /// What is left of a node that died.
@@ -144,6 +146,7 @@ impl Node {
             index: entry.position.index,
             term: entry.position.term,
             checksum: crc32c::crc32c(&entry.payload),
+            synced: batch_needs_sync(&entry.payload),
         };
         entries.into_iter().map(entry).collect()
     }

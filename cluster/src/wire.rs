@@ -1,5 +1,7 @@
 //! Messages between nodes, besides Raft's own. Persistent: add, never change or reuse a variant.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tabularaft_schema::{CopyMode, NodeId, NodeName, TableId, TableName};
@@ -40,7 +42,7 @@ pub(crate) enum Call {
     /// Writes a checkpoint now, and answers when it is on disc.
     Checkpoint,
     /// The leader tells a node that it has been removed.
-    Removed { at: LogIndex },
+    Removed { node: NodeId, at: LogIndex },
     /// As `Digests`, but of what the records say, whichever writes have led to them.
     ContentDigests { token: u64 },
     /// How far this node is with the secondary indexes of a table.
@@ -53,6 +55,8 @@ pub(crate) enum Call {
     Place { name: NodeName, address: String },
     /// Whether this node, too, finds that the process of another one is gone.
     IsGone { node: NodeId },
+    /// Who votes, as far as this node's log tells: asked with `Presence`, for the rule of machine crashes.
+    Electorate,
 }
 
 /// The answer to a [`Call`].
@@ -83,6 +87,7 @@ pub(crate) enum Answer {
     Place(Option<NodeId>),
     /// Of [`Call::IsGone`]: nobody listens at its address any more.
     IsGone(bool),
+    Electorate(Electorate),
 }
 
 /// Requests of one incarnation, in order.
@@ -129,6 +134,18 @@ pub(crate) struct Presence {
     pub(crate) leads: bool,
     /// How far its log reaches.
     pub(crate) last: Option<Position>,
+}
+
+/// Who votes, as far as one node knows.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Electorate {
+    /// How far its log reaches.
+    pub(crate) last: Option<Position>,
+    /// The voters of the newest membership in it, with their addresses. There are two sets while they change: then a
+    /// majority of each is needed.
+    pub(crate) sets: Vec<BTreeMap<NodeId, String>>,
+    /// Members that will not come back under these ids: a node that has none of them lives at their addresses.
+    pub(crate) gone: BTreeSet<NodeId>,
 }
 
 /// A node's own account of itself.

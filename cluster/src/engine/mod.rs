@@ -11,7 +11,9 @@ mod purge;
 mod rewriting;
 mod silence;
 pub(crate) mod suspect;
+mod verdict;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -33,6 +35,7 @@ use crate::raft::{Leadership, Offering, RaftHandle, RaftParts, Remembered};
 use crate::read_index::ReadIndex;
 use crate::turns::Turns;
 use crate::watch;
+use crate::wire::Electorate;
 use crate::write::{
     Committed, LockClient, Proposer, ProposerParts, Request, Sequencer, SequencerLimits, Submitted, Work,
     is_local, write_local,
@@ -95,6 +98,8 @@ pub(crate) struct Engine {
     crashed: AtomicBool,
     /// What the disc says of the cluster: there in a life that does not begin with Raft.
     remembered: OnceLock<Remembered>,
+    /// Members that have been found to live on without their ids.
+    gone: Mutex<BTreeSet<NodeId>>,
     checks_reads: bool,
 }
 
@@ -147,6 +152,7 @@ impl Engine {
             membership: tokio::sync::Mutex::new(()),
             crashed: AtomicBool::new(false),
             remembered: OnceLock::new(),
+            gone: Mutex::default(),
             checks_reads,
         })
     }
@@ -164,6 +170,22 @@ impl Engine {
     /// What [`Engine::replay`] found.
     pub(crate) fn remembered(&self) -> Option<&Remembered> {
         self.remembered.get()
+    }
+
+    /// Who votes, as far as this node knows.
+    pub(crate) fn electorate(&self) -> Electorate {
+        let last = self.last_position();
+        let newest = || self.remembered().map(|remembered| remembered.newest.clone()).unwrap_or_default();
+        let sets = self.raft().map_or_else(newest, RaftHandle::voter_sets);
+        let gone = self.gone.lock().map(|gone| gone.clone()).unwrap_or_default();
+        Electorate { last, sets, gone }
+    }
+
+    /// A node that is not this member lives at its address: the member will not come back under its id.
+    pub(crate) fn note_gone(&self, member: NodeId) {
+        if let Ok(mut gone) = self.gone.lock() {
+            gone.insert(member);
+        }
     }
 
     /// How far this node's log reaches, or its checkpoint, where that is ahead of a log that a crash has cut.

@@ -8,45 +8,33 @@
 //! safe:   ... -> n1 does not vote, comes back under a new id -> only n2 can be elected -> 7 is there
 //! ```
 //!
-//! Only when no majority without such a memory gap is left do the nodes start again together, once all voters are
-//! present: the log that reaches furthest has all that was synced, and all that any other one has. So those with
+//! Only when no majority without such a memory gap is left (`verdict`) do the nodes start again together, once all voters
+//! are present: the log that reaches furthest has all that was synced, and all that any other one has. So those with
 //! shorter logs vote, and do not stand for election until there has been a leader.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
 use tabularaft_schema::NodeId;
 use tabularaft_store::{LogIndex, Position};
 
 use super::Engine;
+use super::verdict::{Heard, Verdict, as_voter, verdict};
 use crate::door;
 use crate::inner::NodeInner;
 use crate::peers::PeerError;
 use crate::transport::{ConnectError, Lane, Refusal};
-use crate::wire::{Answer, Call, Presence};
+use crate::wire::{Answer, Call, Electorate, Presence};
 
 const ASK_EVERY_MS: u64 = 300;
 const ANSWER_MS: u64 = 1_000;
-
-/// What a suspect node may do, as far as its peers tell.
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    /// A majority without a memory gap has a leader: come back under a new id, through this member.
-    ComeBack(String),
-    /// All voters are here, and those without a gap are no majority: start again together. The furthest log among the
-    /// others reaches up to `others_last`.
-    StartTogether {
-        others_last: Option<Position>,
-    },
-    Wait,
-}
 
 /// Asks the other voters until it is clear how this node may come back.
 pub(crate) async fn resolve(node: Weak<NodeInner>, engine: Weak<Engine>) {
     loop {
         let (Some(node_now), Some(engine_now)) = (node.upgrade(), engine.upgrade()) else { return };
-        let voters = voters(&engine_now);
-        let present = presences(&engine_now, &voters).await;
-        match verdict(voters.len(), &present) {
+        let heard = ask(&engine_now).await;
+        match verdict(engine_now.node(), &heard) {
             Verdict::StartTogether { others_last } => {
                 node_now.home.settle_crash();
                 drop(node_now);
@@ -86,65 +74,47 @@ async fn start_together(engine: &Arc<Engine>, others_last: Option<Position>) {
     }
 }
 
-/// The other voters of every membership that may be in force, as far as this node's disc tells.
-fn voters(engine: &Engine) -> Vec<(u64, String)> {
-    let remembered = engine.remembered().map(|remembered| remembered.voters.clone()).unwrap_or_default();
-    let others = remembered.into_iter().filter(|(id, _)| *id != engine.node());
-    others.map(|(id, address)| (id, engine.peers.address_of(id).unwrap_or(address))).collect()
-}
-
-/// What the voters say of themselves, and after them whoever they say leads: that may be a node that came later.
-async fn presences(engine: &Engine, voters: &[(u64, String)]) -> Presences {
-    let asked = voters.iter().map(|(id, address)| async move {
-        let (address, presence) = presence(engine, address.clone()).await?;
-        Some((address, as_voter(*id, presence)))
-    });
-    let voters_present: Vec<_> = futures::future::join_all(asked).await.into_iter().flatten().collect();
-    let leaders = voters_present.iter().filter_map(|(_, presence)| presence.leader.clone());
-    let unknown =
-        leaders.filter(|(id, _)| *id != engine.node() && voters.iter().all(|(voter, _)| voter != id));
-    let asked = unknown.map(|(_, address)| presence(engine, address));
-    let later = futures::future::join_all(asked).await.into_iter().flatten().collect();
-    Presences { voters: voters_present, later }
-}
-
-/// Who answers for a voter under another id has come back after a crash of its own, before this node heard of it: the
-/// voter is gone for good, with all that it may have acknowledged.
-fn as_voter(voter: NodeId, answered: Presence) -> Presence {
-    match answered.node == voter {
-        true => answered,
-        false => Presence { crashed: true, last: None, ..answered },
+/// Asks the voters that this node knows of, and then those of whom it has heard from them: other nodes may have become
+/// voters, or the leader, since this one heard of anything.
+async fn ask(engine: &Engine) -> Heard {
+    let mut heard = Heard { electorates: vec![engine.electorate()], ..Heard::default() };
+    let mut to_ask = engine.remembered().map(|remembered| remembered.voters.clone()).unwrap_or_default();
+    let mut asked = BTreeSet::from([engine.node()]);
+    loop {
+        to_ask.retain(|id, _| asked.insert(*id));
+        if to_ask.is_empty() {
+            return heard;
+        }
+        let asking = to_ask.into_iter().map(|(id, address)| account(engine, id, address));
+        let accounts = futures::future::join_all(asking).await;
+        to_ask = BTreeMap::new();
+        for (id, address, presence, electorate) in accounts.into_iter().flatten() {
+            to_ask.extend(presence.leader.clone());
+            let sets = electorate.iter().flat_map(|electorate| &electorate.sets);
+            to_ask.extend(sets.flatten().map(|(id, address)| (*id, address.clone())));
+            heard.present.insert(id, (address, as_voter(id, presence)));
+            heard.electorates.extend(electorate);
+        }
     }
 }
 
-async fn presence(engine: &Engine, address: String) -> Option<(String, Presence)> {
+/// What the node at this address says of itself, and of who votes. One of an earlier version says nothing of the latter; one
+/// that knows of no voters has just begun to start, and is not there yet.
+async fn account(
+    engine: &Engine,
+    id: NodeId,
+    address: String,
+) -> Option<(NodeId, String, Presence, Option<Electorate>)> {
+    let address = engine.peers.address_of(id).unwrap_or(address);
     let deadline = door::now() + door::ms(ANSWER_MS);
-    match engine.peers.call_until(&address, &Call::Presence, deadline).await {
-        Ok(Answer::Presence(presence)) => Some((address, presence)),
+    let presence = engine.peers.call_until(&address, &Call::Presence, deadline).await;
+    let Ok(Answer::Presence(presence)) = presence else { return None };
+    let electorate = match engine.peers.call_until(&address, &Call::Electorate, deadline).await {
+        Ok(Answer::Electorate(electorate)) if electorate.sets.is_empty() => return None,
+        Ok(Answer::Electorate(electorate)) => Some(electorate),
         _ => None,
-    }
-}
-
-/// Who answered, each with its address.
-#[derive(Default)]
-struct Presences {
-    voters: Vec<(String, Presence)>,
-    /// Leaders that are no voters as far as this node knows.
-    later: Vec<(String, Presence)>,
-}
-
-fn verdict(other_voters: usize, present: &Presences) -> Verdict {
-    let mut all = present.voters.iter().chain(&present.later);
-    if let Some((address, _)) = all.find(|(_, presence)| presence.leads && !presence.suspect) {
-        return Verdict::ComeBack(address.clone());
-    }
-    let voters = other_voters + 1;
-    let without_gap = present.voters.iter().filter(|(_, presence)| !presence.crashed).count();
-    if present.voters.len() == other_voters && without_gap <= voters / 2 {
-        let others_last = present.voters.iter().filter_map(|(_, presence)| presence.last).max();
-        return Verdict::StartTogether { others_last };
-    }
-    Verdict::Wait
+    };
+    Some((id, address, presence, electorate))
 }
 
 /// Finds out whether the cluster has removed this node: then its members refuse connections, and say why. The leader
@@ -168,10 +138,14 @@ pub(crate) async fn watch_removal(node: Weak<NodeInner>, engine: Weak<Engine>) {
             let Some(node) = node.upgrade() else { return };
             // Either replaces this engine and ends this task, so it runs on its own. It does nothing while another change
             // of this node's place is under way, so it is tried until this task ends.
-            if suspect && crate::join::has_other_id(&node, &peer).await {
-                node.heal_later(peer);
-            } else {
-                node.become_removed_later(at);
+            let other_id = match suspect {
+                true => crate::join::has_other_id(&node, &peer).await,
+                false => Some(false),
+            };
+            match other_id {
+                Some(true) => node.heal_later(peer),
+                Some(false) => node.become_removed_later(at),
+                None => {}
             }
         }
     }
@@ -216,70 +190,5 @@ pub(crate) fn removal(error: &PeerError) -> Option<LogIndex> {
             _ => None,
         },
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Voters, each given as (its machine crashed, it leads a majority, how far its log reaches).
-    fn present(voters: &[(bool, bool, u64)]) -> Presences {
-        let voter = |(number, (crashed, leads, last)): (usize, &(bool, bool, u64))| {
-            let leader = leads.then(|| (9, "leader".to_owned()));
-            let last = Some(Position::new(1, *last));
-            let presence =
-                Presence { node: 2, suspect: *crashed, crashed: *crashed, leader, leads: *leads, last };
-            (format!("p{number}"), presence)
-        };
-        Presences { voters: voters.iter().enumerate().map(voter).collect(), later: Vec::new() }
-    }
-
-    #[test]
-    fn a_crashed_node_comes_back_through_the_member_that_leads() {
-        let verdict = verdict(2, &present(&[(false, false, 7), (false, true, 7)]));
-        assert_eq!(verdict, Verdict::ComeBack("p1".to_owned()));
-    }
-
-    #[test]
-    fn a_crashed_node_waits_while_a_healthy_majority_has_no_leader_yet() {
-        assert_eq!(verdict(2, &present(&[(false, false, 7), (false, false, 7)])), Verdict::Wait);
-    }
-
-    #[test]
-    fn crashed_voters_start_together_once_all_of_them_are_present() {
-        assert_eq!(verdict(2, &present(&[(true, false, 7)])), Verdict::Wait);
-        let others_last = Some(Position::new(1, 8));
-        assert_eq!(
-            verdict(2, &present(&[(true, false, 7), (true, false, 8)])),
-            Verdict::StartTogether { others_last }
-        );
-        assert_eq!(
-            verdict(2, &present(&[(true, false, 7), (false, false, 8)])),
-            Verdict::StartTogether { others_last }
-        );
-        assert_eq!(verdict(0, &Presences::default()), Verdict::StartTogether { others_last: None });
-    }
-
-    #[test]
-    fn a_node_comes_back_through_a_leader_that_was_no_voter_yet_when_it_crashed() {
-        let mut presences = present(&[(true, false, 7), (false, false, 8)]);
-        presences.later = present(&[(false, true, 9)]).voters;
-        assert_eq!(verdict(2, &presences), Verdict::ComeBack("p0".to_owned()));
-    }
-
-    #[test]
-    fn a_voter_that_lives_on_under_another_id_is_not_waited_for() {
-        let mut presences = present(&[(false, false, 7), (false, false, 8)]);
-        let replaced = presences.voters.remove(0);
-        assert_eq!(as_voter(replaced.1.node, replaced.1.clone()), replaced.1);
-        presences.voters.push((replaced.0, as_voter(1, replaced.1)));
-        let others_last = Some(Position::new(1, 8));
-        assert_eq!(verdict(2, &presences), Verdict::StartTogether { others_last });
-    }
-
-    #[test]
-    fn a_suspect_does_not_come_back_through_another_suspect() {
-        assert_eq!(verdict(2, &present(&[(true, true, 7)])), Verdict::Wait);
     }
 }

@@ -57,6 +57,11 @@ pub(crate) async fn check_joiner(engine: &Engine, request: &CheckRequest) -> Che
     if request.cluster_id == Some(cluster.id) {
         return CheckReply::AlreadyMember { members: system.members.len() };
     }
+    let namesake = system.member_named(&request.name).filter(|(id, _)| Some(*id) != request.replaces);
+    // Who asks at a member's own address has not got its id: that one is lost, though it may still be a voter's.
+    if let Some((lost, _)) = namesake.filter(|(_, member)| member.address == request.address) {
+        engine.note_gone(lost);
+    }
     let mut differences = mismatches(&engine.config.shared(), &request.settings, true);
     let ours = Fingerprint::of_tables(view.schema().tables().map(|table| table.def.as_ref()));
     let ours: Vec<(String, String)> =
@@ -65,7 +70,6 @@ pub(crate) async fn check_joiner(engine: &Engine, request: &CheckRequest) -> Che
     if !differences.is_empty() {
         return CheckReply::Incompatible(differences);
     }
-    let namesake = system.member_named(&request.name).filter(|(id, _)| Some(*id) != request.replaces);
     if let Some((id, member)) = namesake
         && lives(engine, id, &member.address).await
     {

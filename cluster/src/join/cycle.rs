@@ -150,12 +150,16 @@ fn stranger(node: &NodeInner) -> Peers {
 }
 
 /// Whether the cluster knows this node under an id that it got when it came back, and was killed before it could use.
-pub(crate) async fn has_other_id(node: &NodeInner, peer: &str) -> bool {
+/// `None`: the peer does not say.
+pub(crate) async fn has_other_id(node: &NodeInner, peer: &str) -> Option<bool> {
     let peers = stranger(node);
     let call = Call::Place { name: node.name.clone(), address: node.advertise.clone() };
     let answer = peers.call_until(peer, &call, door::now() + door::ms(2_000)).await;
     peers.close().await;
-    matches!(answer, Ok(Answer::Place(Some(_))))
+    match answer {
+        Ok(Answer::Place(id)) => Some(id.is_some()),
+        _ => None,
+    }
 }
 
 fn unreachable(peer: &str, error: PeerError) -> JoinError {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tabularaft_schema::{CopyMode, NodeId, NodeName, SchemaChange, TableName};
 use tabularaft_store::{LogIndex, MemberChange};
 
-use super::removal::fence;
+use super::removal::going;
 use crate::door;
 use crate::engine::Engine;
 use crate::peers;
@@ -33,30 +33,35 @@ pub(crate) async fn admit(
     let view = engine.store.view();
     let former = view.system().member_named(&name).map(|(id, member)| (id, member.address.clone()));
     drop(view);
-    if let Some((former, former_address)) = former {
-        if lives(engine, former, &former_address).await {
+    // The former place goes in the entry that gives the new one: a node that finds neither would take itself to be removed.
+    let mut ops = Vec::new();
+    if let Some((former, former_address)) = &former {
+        let former = *former;
+        if lives(engine, former, former_address).await {
             return Answer::Failed(format!("the name {name} is taken by the node at {former_address}"));
         }
-        let taken_out = async {
-            fence(engine, raft, former).await?;
-            raft.drop_learner(former).await
-        };
-        if let Err(error) = taken_out.await {
+        if let Err(error) = raft.demote(former).await {
             return refusal(engine, error, &format!("the dead member {name} cannot be replaced: "));
         }
+        ops = going(former, name.clone());
     }
     let node = engine.store.view().system().free_node_id();
-    let change = MemberChange::Admit { node, name: name.clone(), address };
-    let mut at = match write(engine, Request::one(Op::Member(change))).await {
+    ops.push(Op::Member(MemberChange::Admit { node, name: name.clone(), address }));
+    let mut at = match write(engine, ops).await {
         Ok(at) => at,
         Err(why) => return Answer::Failed(why),
     };
+    if let Some((former, _)) = former
+        && let Err(error) = raft.drop_learner(former).await
+    {
+        tracing::debug!(%error, former, "the dead member stays in the Raft group for now");
+    }
     for (table, mode) in copies {
         let change = match mode {
             Some(mode) => SchemaChange::SetCopy { table, node: name.clone(), mode },
             None => SchemaChange::DeleteCopy { table, node: name.clone() },
         };
-        at = match write(engine, Request::one(Op::Schema(change))).await {
+        at = match write(engine, vec![Op::Schema(change)]).await {
             Ok(at) => at,
             Err(why) => return Answer::Failed(why),
         };
@@ -107,9 +112,11 @@ pub(super) async fn lives(engine: &Engine, node: NodeId, address: &str) -> bool 
     matches!(door::until(door::now() + door::ms(SIGN_OF_LIFE_MS), asked).await, Some(Ok(_)))
 }
 
-pub(super) async fn write(engine: &Engine, request: Request) -> Result<LogIndex, String> {
+/// All of it in one entry.
+pub(super) async fn write(engine: &Engine, ops: Vec<Op>) -> Result<LogIndex, String> {
     let deadline = door::now() + door::ms(WRITE_MS);
-    engine.write(request, deadline).await.map(|done| done.index).map_err(|error| error.to_string())
+    let done = engine.write(Request::transaction(Vec::new(), ops, None), deadline).await;
+    done.map(|done| done.index).map_err(|error| error.to_string())
 }
 
 pub(crate) fn not_leader(engine: &Engine) -> Answer {

@@ -21,7 +21,7 @@ use crate::door;
 use crate::engine::Engine;
 use crate::raft::{RaftError, RaftHandle};
 use crate::wire::{Answer, Call};
-use crate::write::{Op, Request};
+use crate::write::Op;
 
 /// How long a node may take to hear that it was removed.
 const TELL_MS: u64 = 1_000;
@@ -104,14 +104,17 @@ async fn keeps_majority(
 
 /// The first two steps, as far as they are not done: the node has no vote and no place any more, and stays in the Raft
 /// group until it is dropped. The caller holds [`Engine::membership`].
-pub(super) async fn fence(engine: &Engine, raft: &RaftHandle, node: NodeId) -> Result<(), RaftError> {
+async fn fence(engine: &Engine, raft: &RaftHandle, node: NodeId) -> Result<(), RaftError> {
     raft.demote(node).await?;
     let view = engine.store.view();
     let Some(member) = view.system().members.get(&node).cloned() else { return Ok(()) };
     drop(view);
-    let gone =
-        vec![Op::Member(MemberChange::Remove { node }), Op::Schema(SchemaChange::ForgetNode(member.name))];
-    write(engine, Request::transaction(Vec::new(), gone, None)).await.map(drop).map_err(RaftError::Failed)
+    write(engine, going(node, member.name)).await.map(drop).map_err(RaftError::Failed)
+}
+
+/// Fences the id of a member, and forgets its name.
+pub(super) fn going(node: NodeId, name: NodeName) -> Vec<Op> {
+    vec![Op::Member(MemberChange::Remove { node }), Op::Schema(SchemaChange::ForgetNode(name))]
 }
 
 /// The last step, of a node that is fenced.
@@ -122,14 +125,14 @@ async fn dismiss(
     address: Option<String>,
 ) -> Result<(), RaftError> {
     if let Some(address) = address.or_else(|| raft.address_of(node)) {
-        tell(engine, &address).await;
+        tell(engine, node, &address).await;
     }
     raft.drop_learner(node).await
 }
 
 /// Best effort: a node that cannot be told finds out when its next connection is refused.
-async fn tell(engine: &Engine, address: &str) {
-    let call = Call::Removed { at: engine.store.view().applied_index() };
+async fn tell(engine: &Engine, node: NodeId, address: &str) {
+    let call = Call::Removed { node, at: engine.store.view().applied_index() };
     let told = engine.peers.call_until(address, &call, door::now() + door::ms(TELL_MS)).await;
     if let Err(error) = told {
         tracing::debug!(%error, "a removed node was not told");

@@ -236,6 +236,13 @@ impl RaftHandle {
         }
     }
 
+    /// The voters of the newest membership, with the addresses of their admission: two sets while they change.
+    pub(crate) fn voter_sets(&self) -> Vec<BTreeMap<NodeId, String>> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        super::replay::voter_sets(metrics.membership_config.membership())
+    }
+
     /// Whether a majority has answered this leader within `ms`; a leader without one decides nothing.
     pub(crate) fn has_majority(&self, ms: u64) -> bool {
         let metrics = self.raft.metrics();

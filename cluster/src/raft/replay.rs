@@ -1,7 +1,7 @@
 //! Applying the log without Raft, for a node that may not take part (yet): it serves local reads of what it has, and
 //! knows who its peers are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use openraft::EntryPayload;
@@ -22,6 +22,8 @@ const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(crate) struct Remembered {
     /// The voters of every membership that may be in force, with the addresses of their admission.
     pub(crate) voters: BTreeMap<NodeId, String>,
+    /// Those of the newest membership in the log: two sets while they change.
+    pub(crate) newest: Vec<BTreeMap<NodeId, String>>,
 }
 
 /// Applies what the log is known to have committed. Blocks.
@@ -60,8 +62,14 @@ pub(crate) fn replay(store: &Store, log: &RaftLog) -> io::Result<Remembered> {
 
 impl Remembered {
     fn note(&mut self, membership: &openraft::Membership<NodeId, Peer>) {
-        let address =
-            |id: &NodeId| membership.get_node(id).map(|peer| peer.address.clone()).unwrap_or_default();
-        self.voters.extend(membership.voter_ids().map(|id| (id, address(&id))));
+        self.newest = voter_sets(membership);
+        self.voters.extend(self.newest.iter().flatten().map(|(id, address)| (*id, address.clone())));
     }
+}
+
+/// The voters of a membership, with the addresses of their admission: two sets while they change.
+pub(super) fn voter_sets(membership: &openraft::Membership<NodeId, Peer>) -> Vec<BTreeMap<NodeId, String>> {
+    let address = |id: &NodeId| membership.get_node(id).map(|peer| peer.address.clone()).unwrap_or_default();
+    let set = |ids: &BTreeSet<NodeId>| ids.iter().map(|id| (*id, address(id))).collect();
+    membership.get_joint_config().iter().map(set).collect()
 }

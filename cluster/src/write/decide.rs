@@ -363,10 +363,9 @@ impl Decider<'_> {
 
     fn member(&self, staged: &mut Staged, change: &MemberChange) -> Result<OpResult, Rejection> {
         // The index only dates the change, so any will do for the check.
-        self.view
-            .system()
-            .apply(change, LogIndex(0))
-            .map_err(|error| Rejection::Member(error.to_string()))?;
+        let system = staged.system.as_ref().unwrap_or(self.view.system());
+        let changed = system.apply(change, LogIndex(0));
+        staged.system = Some(changed.map_err(|error| Rejection::Member(error.to_string()))?);
         staged.effects.push(Effect::Member(change.clone()));
         Ok(OpResult::Done)
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tabularaft_schema::{FieldType, TableDef, TableId};
-use tabularaft_store::{Batch, Effect, Incarnation, OpResult, Position, Store, StoreOptions, View};
+use tabularaft_store::{
+    Batch, Effect, Incarnation, MemberChange, OpResult, Position, Store, StoreOptions, View,
+};
 
 use super::decide::Decider;
 use super::guard::{Guard, Space};
@@ -139,4 +141,18 @@ fn a_rejected_request_leaves_nothing_behind() {
     assert!(leader.overlay.get(table, &key(1)).is_none());
     assert_eq!(leader.check(Guard::Unchanged { table, key: key(1), version: 0 }), Ok(()));
     assert_eq!(leader.put(3, 1), taken + 1, "the versions of what did not happen are not used up");
+}
+
+#[test]
+fn one_request_replaces_a_member_by_another_one_of_its_name() {
+    let mut leader = leader();
+    let admit = |node: u64| {
+        let (name, address) = ("n2@localhost".parse().unwrap(), "127.0.0.1:1".to_owned());
+        Op::Member(MemberChange::Admit { node, name, address })
+    };
+    let taken = Request::transaction(Vec::new(), vec![admit(2), admit(3)], None);
+    assert!(matches!(leader.decide(&taken), Err(Rejection::Member(why)) if why.contains("already called")));
+    let remove = Op::Member(MemberChange::Remove { node: 2 });
+    let replaced = Request::transaction(Vec::new(), vec![admit(2), remove, admit(3)], None);
+    assert!(leader.decide(&replaced).is_ok());
 }

@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use tabularaft_schema::TableId;
-use tabularaft_store::{Effect, Incarnation, TableView};
+use tabularaft_store::{Effect, Incarnation, SystemState, TableView};
 
 use super::guard::Guard;
 use super::limits::Growth;
@@ -22,6 +22,8 @@ pub(super) struct Staged {
     /// Of tables with a limit.
     pub(super) growth: BTreeMap<TableId, Growth>,
     pub(super) effects: Vec<Effect>,
+    /// The members as the request leaves them, if it changes them.
+    pub(super) system: Option<SystemState>,
     /// The records as the request leaves them; `None`: deleted.
     rows: BTreeMap<Place, Option<PendingRow>>,
     pub(super) next_version: u64,
@@ -39,6 +41,7 @@ impl Staged {
             record_versions,
             growth: BTreeMap::new(),
             effects: Vec::new(),
+            system: None,
             rows: BTreeMap::new(),
             next_version,
         }

@@ -168,7 +168,7 @@ impl Run {
             let situation = self.stage.situation();
             let now_ms = self.stage.world.now_ms();
             for fault in self.faults.step(now_ms, &situation) {
-                self.stage.apply(&fault);
+                self.apply(&fault)?;
             }
             self.nurse();
             self.step()?;
@@ -196,6 +196,15 @@ impl Run {
             return Err(format!("the tables are not created: {}", self.stage.diagnosis()));
         }
         self.stage.begin();
+        Ok(())
+    }
+
+    fn apply(&mut self, fault: &Fault) -> Result<(), String> {
+        if *fault == Fault::Blackout {
+            self.watchdog.look(&self.stage.world)?;
+            self.watchdog.lose_what_was_not_synced();
+        }
+        self.stage.apply(fault);
         Ok(())
     }
 
@@ -258,7 +267,7 @@ impl Run {
             let situation = self.stage.situation();
             self.faults.pause_until(deadline);
             for fault in self.faults.step(now_ms, &situation) {
-                self.stage.apply(&fault);
+                self.apply(&fault)?;
             }
             self.step()?;
         }

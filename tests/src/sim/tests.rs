@@ -97,6 +97,72 @@ fn a_node_that_is_killed_while_it_comes_back_after_a_crash_comes_back_again() {
     }
 }
 
+/// The leader takes its former place from it, and then hears nothing of the others before it can give it another one.
+#[test]
+fn a_node_that_is_killed_while_its_place_is_replaced_comes_back_again() {
+    for killed_after_ms in (20..220).step_by(10) {
+        let mut world = form(killed_after_ms);
+        world.machine(2).lose_power();
+        world.machine(2).power_up();
+        world.start(2, Some(0));
+        world.wait(killed_after_ms, |_| false);
+        world.network.wires().block(0, 1);
+        world.network.wires().block(1, 0);
+        world.machine(2).kill();
+        world.start(2, Some(0));
+        world.wait(700, |_| false);
+        world.network.wires().heal();
+        let is_back = |world: &World| {
+            let standing = world.machines()[2].node().and_then(tabularaft::Node::standing);
+            standing.is_some_and(|standing| standing.applied > 0 && standing.failure.is_none())
+        };
+        assert!(
+            world.wait(30_000, is_back),
+            "killed {killed_after_ms} ms after its start: {:?}",
+            world.machines()[2].start_error()
+        );
+    }
+}
+
+/// The voters are about to become four, or have just become four, and the fourth forgets that it was to be one.
+#[test]
+fn a_cluster_that_dies_while_a_node_joins_goes_on_although_another_ones_machine_had_crashed() {
+    for killed_after_ms in (0..160).step_by(4) {
+        let mut world = World::new(killed_after_ms, 4, fast());
+        for host in 0..3 {
+            world.start(host, (host > 0).then_some(0));
+            assert!(world.wait(20_000, |world| world.nodes().count() == host + 1));
+        }
+        world.start(3, Some(0));
+        world.wait(killed_after_ms, |_| false);
+        world.machine(2).lose_power();
+        world.machine(2).power_up();
+        for host in [0, 1, 3] {
+            world.machine(host).kill();
+        }
+        for host in 0..4 {
+            world.start(host, (host > 0).then_some(0));
+        }
+        let is_whole = |world: &World| {
+            let members = |host: usize| {
+                let node = world.machines()[host].node()?;
+                node.standing().filter(|_| node.leader().is_some()).map(|_| node.members().len())
+            };
+            (0..4).all(|host| members(host) == Some(4))
+        };
+        let began_ms = world.now_ms();
+        while !is_whole(&world) {
+            assert!(world.now_ms() < began_ms + 60_000, "all killed after {killed_after_ms} ms");
+            // Whoever watches over a process starts it again when it has not joined.
+            if world.machine(3).start_error().is_some() {
+                world.machine(3).kill();
+                world.start(3, Some(1));
+            }
+            world.wait(200, is_whole);
+        }
+    }
+}
+
 #[test]
 fn a_read_that_was_asked_of_a_leader_without_power_is_asked_of_its_successor() {
     let mut world = form(3);

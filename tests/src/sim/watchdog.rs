@@ -22,6 +22,8 @@ pub(super) struct Watchdog {
     leaders: BTreeMap<(Cluster, u64), u64>,
     /// What is committed at each index: a term and a checksum.
     committed: BTreeMap<(Cluster, u64), (u64, u32)>,
+    /// The last committed entry that had to be synced. All before it are on the discs of a majority.
+    synced: BTreeMap<Cluster, u64>,
     /// Up to where each node's log was compared.
     compared: BTreeMap<(Cluster, u64), u64>,
     /// What the tables hold at an index, and who said so first.
@@ -48,6 +50,18 @@ impl Watchdog {
         Ok(())
     }
 
+    /// All machines lose power at once. What is committed may be gone up to the end of the log, but only as far as nothing of
+    /// it had to be synced.
+    pub(super) fn lose_what_was_not_synced(&mut self) {
+        let synced = &self.synced;
+        let lasts = |(cluster, index): &(Cluster, u64)| synced.get(cluster).is_some_and(|last| index <= last);
+        self.committed.retain(|at, _| lasts(at));
+        self.contents.retain(|at, _| lasts(at));
+        for ((cluster, _), compared) in &mut self.compared {
+            *compared = (*compared).min(synced.get(cluster).copied().unwrap_or(0));
+        }
+    }
+
     /// At most one leader per term.
     fn check_leader(&mut self, standing: &Standing) -> Result<(), String> {
         if !standing.leads {
@@ -72,6 +86,10 @@ impl Watchdog {
                     "the committed entry {} has term {}, another node has committed one of term {} there",
                     entry.index, entry.term, known.0
                 ));
+            }
+            if entry.synced {
+                let synced = self.synced.entry(standing.cluster).or_default();
+                *synced = entry.index.max(*synced);
             }
         }
         *compared = committed.max(*compared);
@@ -123,4 +141,26 @@ fn check_money(node: &Node) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("all accounts together hold {total}: {accounts:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_of_all_power_takes_only_what_was_committed_after_the_last_entry_that_had_to_be_synced() {
+        let mut watchdog = Watchdog::default();
+        for index in 1..=5 {
+            watchdog.committed.insert((7, index), (1, 0));
+            watchdog.contents.insert((7, index), ("n1@localhost".to_owned(), Contents::new()));
+        }
+        watchdog.compared.extend([((7, 1), 5), ((7, 2), 2)]);
+        watchdog.synced.insert(7, 3);
+        watchdog.leaders.insert((7, 1), 1);
+        watchdog.lose_what_was_not_synced();
+        let kept: Vec<_> = (1..=3).map(|index| (7, index)).collect();
+        assert!(watchdog.committed.keys().eq(&kept) && watchdog.contents.keys().eq(&kept));
+        assert_eq!(watchdog.compared, BTreeMap::from([((7, 1), 3), ((7, 2), 2)]));
+        assert_eq!(watchdog.leaders.len(), 1, "votes are synced");
+    }
 }
