@@ -18,6 +18,9 @@ use super::file::Content;
 use super::random::Random;
 use super::tally::Tally;
 
+/// So many syncs may pass until the power fails, less one.
+const SYNCS_MAX: u64 = 8;
+
 /// A disc that outlives the processes of its machine.
 #[derive(Debug, Clone)]
 pub(super) struct SimDisc {
@@ -42,7 +45,17 @@ struct State {
     locks: BTreeMap<PathBuf, Arc<AtomicBool>>,
     full: bool,
     fail_next_sync: bool,
+    power: Power,
     tally: Tally,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Power {
+    Lasts,
+    /// It fails when that many more syncs have been made and another one is asked for.
+    LastsForSyncs(u64),
+    /// It has failed, and nobody has said so yet.
+    Failed,
 }
 
 type Names = BTreeMap<PathBuf, Item>;
@@ -98,6 +111,7 @@ impl SimDisc {
             locks: BTreeMap::new(),
             full: false,
             fail_next_sync: false,
+            power: Power::Lasts,
             tally: Tally::default(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -118,6 +132,28 @@ impl SimDisc {
         self.state().fail_next_sync = fails;
     }
 
+    /// The power will fail between some write and its sync.
+    pub(super) fn lose_power_at_sync(&self) {
+        let mut state = self.state();
+        let syncs = state.random.below(SYNCS_MAX);
+        state.power = Power::LastsForSyncs(syncs);
+    }
+
+    /// The power will last.
+    pub(super) fn keep_power(&self) {
+        self.state().power = Power::Lasts;
+    }
+
+    /// Whether the power is about to fail.
+    pub(super) fn is_losing_power(&self) -> bool {
+        self.state().power != Power::Lasts
+    }
+
+    /// Whether the power has failed before a sync.
+    pub(super) fn has_lost_power(&self) -> bool {
+        self.state().power == Power::Failed
+    }
+
     /// How often what befell a file.
     pub(super) fn tally(&self) -> Tally {
         self.state().tally.clone()
@@ -126,6 +162,7 @@ impl SimDisc {
     /// Takes back what no sync has covered, all of it or some.
     pub(super) fn lose_power(&self) {
         let state = &mut *self.state();
+        state.power = Power::Lasts;
         let kept = state.random.below(state.journal.len() as u64 + 1) as usize;
         let changes: Vec<Change> = state.journal.drain(..).take(kept).collect();
         for change in changes {
@@ -202,6 +239,16 @@ impl DiscControl for Mounted {
 
     fn before_sync(&self, what: DiscUse) -> io::Result<()> {
         let mut state = self.state()?;
+        match state.power {
+            Power::LastsForSyncs(0) => {
+                state.power = Power::Failed;
+                state.tally.count("sync for which there was no power");
+                self.alive.store(false, Ordering::Relaxed);
+                return Err(io::Error::other("the power failed (simulated)"));
+            }
+            Power::LastsForSyncs(left) => state.power = Power::LastsForSyncs(left - 1),
+            Power::Lasts | Power::Failed => {}
+        }
         if !std::mem::take(&mut state.fail_next_sync) {
             return Ok(());
         }
@@ -399,6 +446,29 @@ mod tests {
         assert!(!mounted.exists(Path::new("/d/new")));
         let survived = mounted.exists(Path::new("/d/file"));
         assert!(!survived || mounted.read(Path::new("/d/file")).unwrap() == b"kept");
+    }
+
+    #[test]
+    fn the_power_fails_between_a_write_and_its_sync() {
+        let (disc, mounted) = mounted();
+        let file = mounted.open(Path::new("/d/file"), Opening::Emptied).unwrap();
+        mounted.sync_dir(Path::new("/d")).unwrap();
+        disc.lose_power_at_sync();
+        let mut synced = 0_u64;
+        while synced < SYNCS_MAX {
+            file.write_all_at(&(synced + 1).to_le_bytes(), synced * 8).unwrap();
+            if mounted.before_sync(DiscUse::Log).is_err() {
+                break;
+            }
+            file.sync_data().unwrap();
+            synced += 1;
+        }
+        assert!(disc.has_lost_power() && file.sync_data().is_err(), "{synced} syncs");
+        disc.lose_power();
+        assert!(!disc.is_losing_power());
+        let mounted = disc.mount(Arc::new(AtomicBool::new(true)));
+        let len = mounted.open(Path::new("/d/file"), Opening::Existing).unwrap().len().unwrap();
+        assert!([synced * 8, synced * 8 + 8].contains(&len), "{len} bytes after {synced} syncs");
     }
 
     #[test]

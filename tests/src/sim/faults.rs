@@ -12,6 +12,8 @@ pub(super) enum Fault {
     Kill(Host),
     /// The machine loses power, and with it what was not synced.
     LosePower(Host),
+    /// It loses power between a write and its sync, soon.
+    LosePowerAtSync(Host),
     /// A dead process is started again.
     Restart(Host),
     /// The process stops where it is, as by SIGSTOP.
@@ -72,6 +74,7 @@ impl Fault {
         Some(match self {
             Self::Kill(_) => "kill",
             Self::LosePower(_) => "loss of power",
+            Self::LosePowerAtSync(_) => "loss of power before a sync",
             Self::Restart(_) => "restart",
             Self::Stop(_) => "pause",
             Self::Split(_) => "partition",
@@ -183,8 +186,11 @@ impl Faults {
         let choice = self.random.below(100);
         match (choice, victim) {
             (0..=13, Some(host)) => self.with_end(now_ms, Fault::Kill(host), 50, 4_000, Fault::Restart(host)),
-            (14..=23, Some(host)) => {
+            (14..=18, Some(host)) => {
                 self.with_end(now_ms, Fault::LosePower(host), 500, 6_000, Fault::Restart(host))
+            }
+            (19..=23, Some(host)) => {
+                self.with_end(now_ms, Fault::LosePowerAtSync(host), 500, 6_000, Fault::Restart(host))
             }
             (24..=31, Some(host)) => {
                 self.with_end(now_ms, Fault::Stop(host), 100, 5_000, Fault::Resume(host))

@@ -87,12 +87,22 @@ impl Machine {
 
     /// Lets the process run for a millisecond.
     pub(super) fn tick(&mut self, now_ms: u64) {
+        self.run(now_ms);
+        if self.disc.has_lost_power() {
+            self.lose_power();
+        }
+    }
+
+    fn run(&mut self, now_ms: u64) {
         let Some(process) = &mut self.process else { return };
         if let Some(stopped_ms) = &mut process.stopped_ms {
             *stopped_ms += 1;
             return;
         }
         process.threads.turn(now_ms);
+        if self.disc.has_lost_power() {
+            return;
+        }
         process.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(1)).await });
         if let Start::UnderWay(started) = &mut process.start
             && started.is_finished()

@@ -82,10 +82,20 @@ impl Stage {
 
     /// As the node says that has seen most of the cluster.
     fn member_names(&self) -> BTreeSet<NodeName> {
+        self.newest().map(|node| node.members().into_iter().collect()).unwrap_or_default()
+    }
+
+    /// The id under which the cluster knows the member on this machine, as that node says.
+    fn place(&self, host: Host) -> Option<u64> {
+        let view = self.newest()?.store_view()?;
+        view.system().member_named(&self.name(host)).map(|(id, _)| id)
+    }
+
+    /// The node that has seen most of the cluster.
+    fn newest(&self) -> Option<&Node> {
         let standings = self.world.nodes().filter_map(|(_, node)| Some((node.standing()?, node)));
         let of_cluster = standings.filter(|(standing, _)| standing.cluster == self.cluster);
-        let newest = of_cluster.max_by_key(|(standing, _)| standing.applied);
-        newest.map(|(_, node)| node.members().into_iter().collect()).unwrap_or_default()
+        of_cluster.max_by_key(|(standing, _)| standing.applied).map(|(_, node)| node)
     }
 
     /// The leader of the newest term that any machine leads in.
@@ -101,11 +111,17 @@ impl Stage {
 
     /// Whether a machine's process runs undisturbed as part of the cluster, with its tables loaded.
     fn is_sound(&self, host: Host) -> bool {
-        let Some(node) = self.node(host) else { return false };
-        let in_order = node
-            .standing()
-            .is_some_and(|standing| standing.failure.is_none() && standing.cluster == self.cluster);
+        let Some(node) = self.node(host).filter(|_| !self.is_losing_power(host)) else { return false };
+        let in_order = node.standing().is_some_and(|standing| {
+            // A node may go on for a while under an id that the cluster has taken from it.
+            let has_place = self.place(host) == Some(standing.node);
+            standing.failure.is_none() && standing.cluster == self.cluster && has_place
+        });
         in_order && node.store_view().is_some_and(|view| view.tables().all(|copy| copy.is_ready()))
+    }
+
+    fn is_losing_power(&self, host: Host) -> bool {
+        self.world.machines().get(host).is_some_and(|machine| machine.disc.is_losing_power())
     }
 
     fn sound(&mut self) -> Option<Host> {
@@ -162,6 +178,7 @@ impl Stage {
         match fault {
             Fault::Kill(host) => self.world.machine(*host).kill(),
             Fault::LosePower(host) => self.world.machine(*host).lose_power(),
+            Fault::LosePowerAtSync(host) => self.world.machine(*host).disc.lose_power_at_sync(),
             Fault::Restart(host) => self.restart(*host),
             Fault::Stop(host) => self.world.machine(*host).stop(),
             Fault::Resume(host) => self.world.machine(*host).resume(),
@@ -215,6 +232,7 @@ impl Stage {
     fn restart(&mut self, host: Host) {
         let peer = self.situation().members.into_iter().find(|peer| *peer != host).or(Some(0));
         let machine = self.world.machine(host);
+        machine.disc.keep_power();
         machine.power_up();
         if !machine.has_process() {
             // The founder of the cluster would otherwise never be the one that founds it.

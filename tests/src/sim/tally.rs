@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// All that is done to a cluster.
-pub(super) const FAULTS: [&str; 23] = [
+pub(super) const FAULTS: [&str; 24] = [
     // Processes and machines.
     "kill",
     "restart",
     "pause",
     "loss of power",
+    "loss of power before a sync",
     "loss of power of all",
     "kill of all",
     "clock jump",
@@ -45,6 +46,7 @@ const EFFECTS: [&str; 16] = [
     // Discs.
     "write refused by a full disc",
     "sync that failed",
+    "sync for which there was no power",
     "file that lost what was not synced",
     "torn write",
     // The cluster.

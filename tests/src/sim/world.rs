@@ -1,6 +1,6 @@
 //! All machines, the network between them, and the one clock.
 
-use tabularaft::{Node, NodeBuilder, NodeConfig, simulation};
+use tabularaft::{LocalData, Node, NodeBuilder, NodeConfig, simulation};
 
 use super::clock::{Clock, note_turn};
 use super::machine::Machine;
@@ -62,7 +62,8 @@ impl World {
         self.machine(host).start(|builder: NodeBuilder| {
             let builder = builder.config(config);
             match peer {
-                Some(peer) => builder.join(peer),
+                // Only a node that was removed, or has left, has anything to lose.
+                Some(peer) => builder.join(peer).on_local_data(LocalData::Discard),
                 None => builder,
             }
         });
