@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::DigestOf;
 use crate::engine::Engine;
+use crate::engine::suspect::{go, other_members};
 use crate::inner::NodeInner;
 use crate::join;
 use crate::peers;
@@ -109,10 +110,12 @@ async fn answer(node: &Arc<NodeInner>, call: Call) -> Answer {
         Call::Checkpoint => checkpoint(engine).await,
         Call::Indexes { table } => Answer::Indexes(crate::indexes::reports(&engine, table)),
         Call::Removed { node: removed, at } => {
-            // A node that does not take part since its machine crashed may have come back under another id: it finds out by
-            // itself.
-            if engine.node() == removed && engine.raft().is_some() {
-                node.become_removed_later(at);
+            // A node that does not take part since its machine crashed finds out by itself.
+            let is_meant = engine.node() == removed && engine.raft().is_some();
+            let peer = other_members(&engine).into_iter().next();
+            if let Some(peer) = peer.filter(|_| is_meant) {
+                let node = Arc::clone(node);
+                tokio::spawn(async move { go(&node, peer, at).await });
             }
             Answer::Done
         }

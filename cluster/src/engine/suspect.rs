@@ -128,26 +128,26 @@ pub(crate) async fn watch_removal(node: Weak<NodeInner>, engine: Weak<Engine>) {
         if engine.is_leading() {
             continue;
         }
-        let suspect = engine.raft().is_none();
-        if let Some(at) = removed_in_own_log(&engine).filter(|_| !suspect) {
-            drop(engine);
-            let Some(node) = node.upgrade() else { return };
-            node.become_removed_later(at);
-        } else if let Some((peer, at)) = told_removed(&engine).await {
-            drop(engine);
-            let Some(node) = node.upgrade() else { return };
-            // Either replaces this engine and ends this task, so it runs on its own. It does nothing while another change
-            // of this node's place is under way, so it is tried until this task ends.
-            let other_id = match suspect {
-                true => crate::join::has_other_id(&node, &peer).await,
-                false => Some(false),
-            };
-            match other_id {
-                Some(true) => node.heal_later(peer),
-                Some(false) => node.become_removed_later(at),
-                None => {}
-            }
-        }
+        // A suspect's log may be of another time.
+        let in_own_log = engine.raft().and_then(|_| removed_in_own_log(&engine));
+        let found = match in_own_log {
+            Some(at) => other_members(&engine).into_iter().next().map(|peer| (peer, at)),
+            None => told_removed(&engine).await,
+        };
+        drop(engine);
+        let (Some((peer, at)), Some(node)) = (found, node.upgrade()) else { continue };
+        go(&node, peer, at).await;
+    }
+}
+
+/// The cluster says that the node's id has gone. If it knows the node under another one, from a join that the node did
+/// not live to see through, the node comes back to its place. Both replace the engine, so they run on their own; they do
+/// nothing while another change of the node's place is under way, so it is tried until this task ends.
+pub(crate) async fn go(node: &Arc<NodeInner>, peer: String, at: LogIndex) {
+    match crate::join::has_other_id(node, &peer).await {
+        Some(true) => node.heal_later(peer),
+        Some(false) => node.become_removed_later(at),
+        None => {}
     }
 }
 
@@ -158,16 +158,7 @@ fn removed_in_own_log(engine: &Engine) -> Option<LogIndex> {
 
 /// Who says so, and as of which index.
 async fn told_removed(engine: &Engine) -> Option<(String, LogIndex)> {
-    let view = engine.store.view();
-    let others: Vec<(u64, String)> = view
-        .system()
-        .members
-        .iter()
-        .filter(|(id, _)| **id != engine.node())
-        .map(|(id, member)| (*id, member.address.clone()))
-        .collect();
-    drop(view);
-    for (_, address) in others {
+    for address in other_members(engine) {
         let connected = engine.peers.connect(&address, Lane::Calls, None);
         let answer = door::until(door::now() + door::ms(ANSWER_MS), connected).await;
         if let Some(Err(error)) = answer
@@ -177,6 +168,13 @@ async fn told_removed(engine: &Engine) -> Option<(String, LogIndex)> {
         }
     }
     None
+}
+
+/// Where the other members are; under this node's address there may be another id of its own.
+pub(crate) fn other_members(engine: &Engine) -> Vec<String> {
+    let view = engine.store.view();
+    let addresses = view.system().members.values().map(|member| member.address.clone());
+    addresses.filter(|address| *address != engine.life.advertise).collect()
 }
 
 /// Whether a peer refuses this node because it was removed, and as of which index.

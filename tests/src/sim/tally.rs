@@ -36,7 +36,7 @@ pub(super) const FAULTS: [&str; 24] = [
 ];
 
 /// What only happens when it is.
-const EFFECTS: [&str; 16] = [
+const EFFECTS: [&str; 17] = [
     // The network.
     "packet held up",
     "packet lost and sent again",
