@@ -215,8 +215,11 @@ fn report(why: &HandshakeError) {
 
 /// A peer that is fenced while it is connected is told why when it connects again.
 async fn admitted_no_more(admission: &dyn Admission, hello: &Hello) {
-    while admission.admit(hello).is_ok() {
+    loop {
         clock::sleep(ADMIT_AGAIN).await;
+        if admission.admit(hello).is_err() {
+            return;
+        }
     }
 }
 

@@ -148,6 +148,18 @@ async fn every_refusal_of_the_admission_reaches_the_dialer_as_it_is() {
     }
 }
 
+#[tokio::test]
+async fn a_peer_that_is_fenced_while_it_is_connected_is_cut_off_and_told_why_when_it_returns() {
+    let config = with(&secret());
+    let server = Server::echo(config.clone()).await;
+    let connection = server.connect(&config).await;
+    call(&connection, "x").await.unwrap();
+    let refusal = Refusal::Removed { name: "dialer@127.0.0.1".parse().unwrap(), at: 17 };
+    *server.door.refusal.lock().unwrap() = Some(refusal.clone());
+    soon("the end of the connection", connection.closed()).await;
+    assert_eq!(refused(&server, hello(), &config).await, refusal);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dialer_that_wants_another_node_is_told_who_lives_here() {
     let server = Server::echo(TransportConfig::default()).await;
@@ -186,7 +198,7 @@ async fn dialers_beyond_the_limit_of_handshakes_wait_for_their_turn() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn outside_of_loopback_nothing_works_without_a_secret() {
     let server = Server::echo(TransportConfig::default()).await;
-    let service = Arc::new(Functions { handler: Arc::new(|_, _| ()), closed: mpsc::channel(QUEUE).0 });
+    let service = Arc::new(Functions::new(|_, _| (), mpsc::channel(QUEUE).0));
     let bind = |config| Listener::bind("0.0.0.0:0", config, server.door.clone(), service.clone());
     let error = bind(TransportConfig::default()).await.unwrap_err();
     assert!(matches!(error, TransportError::SecretRequired { .. }), "{error}");
@@ -200,7 +212,7 @@ async fn outside_of_loopback_nothing_works_without_a_secret() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_port_in_use_and_a_port_without_listener_are_named() {
     let server = Server::echo(TransportConfig::default()).await;
-    let service = Arc::new(Functions { handler: Arc::new(|_, _| ()), closed: mpsc::channel(QUEUE).0 });
+    let service = Arc::new(Functions::new(|_, _| (), mpsc::channel(QUEUE).0));
     let error = Listener::bind(&server.addr, TransportConfig::default(), server.door.clone(), service).await;
     let error = error.unwrap_err();
     assert!(matches!(&error, TransportError::AddressInUse { listen } if *listen == server.addr), "{error}");

@@ -15,7 +15,10 @@ mod throughput;
 use std::{
     future::Future,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -76,7 +79,6 @@ fn hello() -> Hello {
 struct Doorkeeper {
     identity: Mutex<PeerIdentity>,
     refusal: Mutex<Option<Refusal>>,
-    admitted: Mutex<usize>,
     turned_away: mpsc::Sender<HandshakeError>,
 }
 
@@ -90,7 +92,6 @@ impl Admission for Doorkeeper {
     }
 
     fn admit(&self, _hello: &Hello) -> Result<(), Refusal> {
-        *self.admitted.lock().unwrap() += 1;
         self.refusal.lock().unwrap().clone().map_or(Ok(()), Err)
     }
 
@@ -104,12 +105,21 @@ type Handler = Arc<dyn Fn(Bytes, Reply) + Send + Sync>;
 /// Serves each request with a function, and reports connections that end.
 struct Functions {
     handler: Handler,
+    opened: Arc<AtomicUsize>,
     closed: mpsc::Sender<Closed>,
+}
+
+impl Functions {
+    fn new(handler: impl Fn(Bytes, Reply) + Send + Sync + 'static, closed: mpsc::Sender<Closed>) -> Self {
+        Self { handler: Arc::new(handler), opened: Arc::default(), closed }
+    }
 }
 
 impl Service for Functions {
     fn open(&self, _peer: Peer) -> Box<dyn Session> {
-        Box::new(Functions { handler: Arc::clone(&self.handler), closed: self.closed.clone() })
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        let (handler, opened) = (Arc::clone(&self.handler), Arc::clone(&self.opened));
+        Box::new(Functions { handler, opened, closed: self.closed.clone() })
     }
 }
 
@@ -129,6 +139,8 @@ struct Server {
     listener: Listener,
     addr: String,
     door: Arc<Doorkeeper>,
+    /// How many connections there have been.
+    opened: Arc<AtomicUsize>,
     turned_away: mpsc::Receiver<HandshakeError>,
     closed: mpsc::Receiver<Closed>,
 }
@@ -148,13 +160,13 @@ impl Server {
         let door = Arc::new(Doorkeeper {
             identity: Mutex::new(node("server@127.0.0.1", 2)),
             refusal: Mutex::default(),
-            admitted: Mutex::default(),
             turned_away: turned_away_sender,
         });
-        let service = Arc::new(Functions { handler: Arc::new(handler), closed: closed_sender });
+        let service = Arc::new(Functions::new(handler, closed_sender));
+        let opened = Arc::clone(&service.opened);
         let listener = Listener::bind(addr, config, door.clone(), service).await.unwrap();
         let addr = listener.local_addr().to_string();
-        Self { listener, addr, door, turned_away, closed }
+        Self { listener, addr, door, opened, turned_away, closed }
     }
 
     async fn echo(config: TransportConfig) -> Self {
