@@ -112,10 +112,9 @@ async fn answer(node: &Arc<NodeInner>, call: Call) -> Answer {
         Call::Removed { node: removed, at } => {
             // A node that does not take part since its machine crashed finds out by itself.
             let is_meant = engine.node() == removed && engine.raft().is_some();
-            let peer = other_members(&engine).into_iter().next();
-            if let Some(peer) = peer.filter(|_| is_meant) {
-                let node = Arc::clone(node);
-                tokio::spawn(async move { go(&node, peer, at).await });
+            if is_meant {
+                let (node, told, peers) = (Arc::clone(node), Arc::downgrade(&engine), other_members(&engine));
+                tokio::spawn(async move { go(&node, told, peers, at).await });
             }
             Answer::Done
         }

@@ -279,14 +279,15 @@ impl NodeInner {
         self.hub.tell(Lifecycle::Stopped);
     }
 
-    /// The cluster says that this node is no member any more. It keeps what it has, and takes no part.
-    pub(crate) async fn become_removed(self: &Arc<Self>, at: LogIndex) {
+    /// Whether this is still the node's engine.
+    pub(crate) fn is_run_by(&self, engine: &Weak<Engine>) -> bool {
+        self.engine().is_some_and(|now| std::ptr::eq(engine.as_ptr(), Arc::as_ptr(&now)))
+    }
+
+    /// The cluster says that the node of this engine is no member any more. It keeps what it has, and takes no part.
+    async fn become_removed(self: &Arc<Self>, told: Weak<Engine>, at: LogIndex) {
         // A node that has left has another engine by now, perhaps under the same id in a cluster of its own.
-        let told = self.engine().as_ref().map(Arc::downgrade);
-        let is_meant = || match (&told, self.engine()) {
-            (Some(told), Some(now)) => std::ptr::eq(told.as_ptr(), Arc::as_ptr(&now)),
-            _ => false,
-        };
+        let is_meant = || self.is_run_by(&told);
         // An application that tries to join again and again must not keep the node from finding out why it cannot; and
         // this must not be in the way of one whose node is another by now, so it does not queue.
         let give_up = door::now() + REMOVAL_PATIENCE;
@@ -314,9 +315,9 @@ impl NodeInner {
     }
 
     /// In a task of its own: the change ends the engine that found out, and its tasks with it.
-    pub(crate) fn become_removed_later(self: &Arc<Self>, at: LogIndex) {
+    pub(crate) fn become_removed_later(self: &Arc<Self>, told: Weak<Engine>, at: LogIndex) {
         let node = Arc::clone(self);
-        let change: BoxFuture<'static, ()> = Box::pin(async move { node.become_removed(at).await });
+        let change: BoxFuture<'static, ()> = Box::pin(async move { node.become_removed(told, at).await });
         tokio::spawn(change);
     }
 

@@ -131,23 +131,28 @@ pub(crate) async fn watch_removal(node: Weak<NodeInner>, engine: Weak<Engine>) {
         // A suspect's log may be of another time.
         let in_own_log = engine.raft().and_then(|_| removed_in_own_log(&engine));
         let found = match in_own_log {
-            Some(at) => other_members(&engine).into_iter().next().map(|peer| (peer, at)),
-            None => told_removed(&engine).await,
+            Some(at) => Some((other_members(&engine), at)),
+            None => told_removed(&engine).await.map(|(peer, at)| (vec![peer], at)),
         };
+        let told = Arc::downgrade(&engine);
         drop(engine);
-        let (Some((peer, at)), Some(node)) = (found, node.upgrade()) else { continue };
-        go(&node, peer, at).await;
+        let (Some((peers, at)), Some(node)) = (found, node.upgrade()) else { continue };
+        go(&node, told, peers, at).await;
     }
 }
 
 /// The cluster says that the node's id has gone. If it knows the node under another one, from a join that the node did
 /// not live to see through, the node comes back to its place. Both replace the engine, so they run on their own; they do
 /// nothing while another change of the node's place is under way, so it is tried until this task ends.
-pub(crate) async fn go(node: &Arc<NodeInner>, peer: String, at: LogIndex) {
-    match crate::join::has_other_id(node, &peer).await {
-        Some(true) => node.heal_later(peer),
-        Some(false) => node.become_removed_later(at),
-        None => {}
+pub(crate) async fn go(node: &Arc<NodeInner>, told: Weak<Engine>, peers: Vec<String>, at: LogIndex) {
+    for peer in peers {
+        match crate::join::has_other_id(node, &peer).await {
+            // Whatever it was told, it is another node by now, perhaps the one under the other id.
+            _ if !node.is_run_by(&told) => return,
+            Some(true) => return node.heal_later(peer),
+            Some(false) => return node.become_removed_later(told, at),
+            None => {}
+        }
     }
 }
 

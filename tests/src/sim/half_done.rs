@@ -71,7 +71,7 @@ fn completed_by_the_next() -> u64 {
 #[test]
 fn a_removal_whose_leader_dies_is_completed_by_the_next_one_or_has_not_begun() {
     let (mut completed, mut removed, mut stayed) = (0, 0, 0);
-    for killed_after_ms in 0..30 {
+    for killed_after_ms in (0..40).step_by(2) {
         let mut world = formed(killed_after_ms, 4);
         let name = world.machines()[OTHER].name.clone();
         // Who asks dies too, so that nobody asks the next leader.
@@ -96,7 +96,7 @@ fn a_removal_whose_leader_dies_is_completed_by_the_next_one_or_has_not_begun() {
 
 #[test]
 fn a_node_whose_leader_dies_while_it_leaves_has_left() {
-    for killed_after_ms in 0..30 {
+    for killed_after_ms in (0..40).step_by(4) {
         let mut world = formed(killed_after_ms, 4);
         let leaving = world.machine(OTHER).spawn(|node| async move { node.leave().await }).unwrap();
         world.wait(killed_after_ms, |_| false);
@@ -116,7 +116,7 @@ fn a_node_whose_leader_dies_while_it_leaves_has_left() {
 #[test]
 fn a_join_in_the_middle_of_which_somebody_dies_comes_to_be() {
     for dies in [LEADER, OTHER] {
-        for killed_after_ms in (0..120).step_by(4) {
+        for killed_after_ms in (0..120).step_by(8) {
             let mut world = formed(killed_after_ms, 3);
             world.start(OTHER, Some(1));
             world.wait(killed_after_ms, |_| false);
@@ -132,7 +132,6 @@ fn a_join_in_the_middle_of_which_somebody_dies_comes_to_be() {
             if node(&world, OTHER).is_none() {
                 // It was told that it has not joined, or knows nothing: it tries again.
                 if world.machine(OTHER).has_process() {
-                    println!("{context}: {:?}", world.machine(OTHER).start_error());
                     world.machine(OTHER).kill();
                 }
                 world.start(OTHER, Some(1));
