@@ -91,7 +91,13 @@ async fn forward(node: Weak<NodeInner>, mut waiting: mpsc::Receiver<(WriteBatch,
 
 async fn answer(node: &Arc<NodeInner>, call: Call) -> Answer {
     let Some(engine) = node.engine() else {
-        return Answer::Failed("this node is between two lives; try again".to_owned());
+        return match call {
+            // Whoever asks the leader for this goes on to the next.
+            Call::JoinAdmit { .. } | Call::JoinFinish { .. } | Call::Remove { .. } => {
+                Answer::NotLeader { leader: None }
+            }
+            _ => Answer::Failed("this node is between two lives; try again".to_owned()),
+        };
     };
     match call {
         Call::ReadIndex { group: GROUP } => read_index(&engine).await,

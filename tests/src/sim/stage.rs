@@ -324,10 +324,17 @@ impl Stage {
         }
     }
 
-    /// Asks machines that are well, but no members, to join.
+    /// Asks machines that are well, but no members, to join; also those whose join failed after the cluster had taken
+    /// them for members.
     pub(super) fn bring_back(&mut self) {
         let now_ms = self.world.now_ms();
-        for host in self.situation().outside {
+        let Situation { outside, members, .. } = self.situation();
+        let elsewhere = |host: &Host| {
+            let standing = self.node(*host).and_then(Node::standing);
+            standing.is_some_and(|standing| standing.cluster != self.cluster)
+        };
+        let astray: Vec<Host> = members.into_iter().filter(elsewhere).collect();
+        for host in outside.into_iter().chain(astray) {
             let is_due = self.asked.get(&host).is_none_or(|asked| now_ms >= asked + JOIN_EVERY_MS);
             if is_due && self.node(host).is_some() {
                 self.asked.insert(host, now_ms);
