@@ -13,10 +13,10 @@ pub const SEEDS_MAX: u64 = 200;
 /// what a seed does, so the seed is only where a quick search begins.
 pub const BUGS: [(Bug, u64); 5] = [
     (Bug::VoteNotSaved, 4),
-    (Bug::AcknowledgedBeforeSync, 2),
+    (Bug::AcknowledgedBeforeSync, 8),
     (Bug::FenceOff, 23),
-    (Bug::RequestsForgotten, 1),
-    (Bug::CopyUnchecked, 18),
+    (Bug::RequestsForgotten, 0),
+    (Bug::CopyUnchecked, 7),
 ];
 
 /// The first failure that a bug leads to within these seeds, at a seed that passes without the bug.
