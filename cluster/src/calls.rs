@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::DigestOf;
 use crate::engine::Engine;
-use crate::engine::suspect::{go, other_members};
+use crate::engine::suspect::{accept_removal, other_members};
 use crate::inner::NodeInner;
 use crate::join;
 use crate::peers;
@@ -120,7 +120,7 @@ async fn answer(node: &Arc<NodeInner>, call: Call) -> Answer {
             let is_meant = engine.node() == removed && engine.raft().is_some();
             if is_meant {
                 let (node, told, peers) = (Arc::clone(node), Arc::downgrade(&engine), other_members(&engine));
-                tokio::spawn(async move { go(&node, told, peers, at).await });
+                tokio::spawn(async move { accept_removal(&node, told, peers, at).await });
             }
             Answer::Done
         }

@@ -137,14 +137,19 @@ pub(crate) async fn watch_removal(node: Weak<NodeInner>, engine: Weak<Engine>) {
         let told = Arc::downgrade(&engine);
         drop(engine);
         let (Some((peers, at)), Some(node)) = (found, node.upgrade()) else { continue };
-        go(&node, told, peers, at).await;
+        accept_removal(&node, told, peers, at).await;
     }
 }
 
 /// The cluster says that the node's id has gone. If it knows the node under another one, from a join that the node did
 /// not live to see through, the node comes back to its place. Both replace the engine, so they run on their own; they do
 /// nothing while another change of the node's place is under way, so it is tried until this task ends.
-pub(crate) async fn go(node: &Arc<NodeInner>, told: Weak<Engine>, peers: Vec<String>, at: LogIndex) {
+pub(crate) async fn accept_removal(
+    node: &Arc<NodeInner>,
+    told: Weak<Engine>,
+    peers: Vec<String>,
+    at: LogIndex,
+) {
     for peer in peers {
         match crate::join::has_other_id(node, &peer).await {
             // Whatever it was told, it is another node by now, perhaps the one under the other id.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tabularaft_schema::{CopyMode, NodeId, NodeName, SchemaChange, TableName};
 use tabularaft_store::{LogIndex, MemberChange};
 
-use super::removal::going;
+use super::removal::removal_ops;
 use crate::door;
 use crate::engine::Engine;
 use crate::peers;
@@ -36,14 +36,13 @@ pub(crate) async fn admit(
     // The former place goes in the entry that gives the new one: a node that finds neither would take itself to be removed.
     let mut ops = Vec::new();
     if let Some((former, former_address)) = &former {
-        let former = *former;
-        if lives(engine, former, former_address).await {
+        if lives(engine, *former, former_address).await {
             return Answer::Failed(format!("the name {name} is taken by the node at {former_address}"));
         }
-        if let Err(error) = raft.demote(former).await {
+        if let Err(error) = raft.demote(*former).await {
             return refusal(engine, error, &format!("the dead member {name} cannot be replaced: "));
         }
-        ops = going(former, name.clone());
+        ops = removal_ops(*former, name.clone());
     }
     let node = engine.store.view().system().free_node_id();
     ops.push(Op::Member(MemberChange::Admit { node, name: name.clone(), address }));

@@ -109,11 +109,11 @@ async fn fence(engine: &Engine, raft: &RaftHandle, node: NodeId) -> Result<(), R
     let view = engine.store.view();
     let Some(member) = view.system().members.get(&node).cloned() else { return Ok(()) };
     drop(view);
-    write(engine, going(node, member.name)).await.map(drop).map_err(RaftError::Failed)
+    write(engine, removal_ops(node, member.name)).await.map(drop).map_err(RaftError::Failed)
 }
 
 /// Fences the id of a member, and forgets its name.
-pub(super) fn going(node: NodeId, name: NodeName) -> Vec<Op> {
+pub(super) fn removal_ops(node: NodeId, name: NodeName) -> Vec<Op> {
     vec![Op::Member(MemberChange::Remove { node }), Op::Schema(SchemaChange::ForgetNode(name))]
 }
 
